@@ -1,0 +1,97 @@
+# Everything a newcomer, a teacher and CI do. Needs only Python >= 3.11, make and a package registry.
+.POSIX:
+
+PYTHON ?= python3
+LAB_FLAGS ?=
+PYTEST_FLAGS ?=
+
+IN_VENV = .venv/bin/python
+
+help: ## show this list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@echo "PYTHON=/path/to/python3 names the Python that .venv is made from; LAB_FLAGS goes to JupyterLab."
+
+lab: ## set up, make your own copy of the notebooks in work/, open JupyterLab on it
+	@venv=.venv extras=; $(INSTALL)
+	@$(COMPILE_LANES)
+	@$(IN_VENV) -m simlib student-copy --work
+	cd work && exec ../$(IN_VENV) -m jupyterlab 00-start-here.ipynb $(LAB_FLAGS)
+
+test: ## set up, then every check: lint, format, types, tests, lanes with bounds checked, notebooks
+	@test -d tests || { echo "This is a learner's copy: the tests are in the full repository." >&2; exit 1; }
+	@venv=.venv extras='[test]'; $(INSTALL)
+	@$(COMPILE_LANES)
+	@echo "== lint"
+	@$(IN_VENV) -m ruff check .
+	@echo "== format"
+	@$(IN_VENV) -m ruff format --check .
+	@echo "== types"
+	@$(IN_VENV) -m mypy
+	@echo "== tests"
+	@$(IN_VENV) -m pytest tests --ignore=tests/browser $(PYTEST_FLAGS)
+	@echo "== lanes, every array index checked"
+	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/numba-boundscheck $(IN_VENV) -m pytest tests/test_lanes.py $(PYTEST_FLAGS)
+	@echo "== notebooks"
+	@$(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
+		notebooks $$(test ! -d solutions || echo solutions)
+
+test-browser: ## the notebooks in a real browser (needs /usr/bin/chromium)
+	@venv=.venv extras='[test,browser]'; $(INSTALL)
+	@$(COMPILE_LANES)
+	@$(IN_VENV) -m pytest tests/browser $(PYTEST_FLAGS)
+
+bench: ## measure the speed beside plain SimPy, Ciw and salabim (in its own .venv-bench)
+	@venv=.venv-bench extras='[bench]'; $(INSTALL)
+	@.venv-bench/bin/python benchmarks/speed.py
+
+pins: ## make constraints.txt anew with today's releases (PYTHON must be a 3.11: what it gets, newer ones take too)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "Pins are made with the oldest Python served: make pins PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@rm -rf .venv-pins && "$(PYTHON)" -m venv .venv-pins
+	@.venv-pins/bin/python -m pip uninstall --quiet --yes setuptools
+	@.venv-pins/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,browser,cluster,bench]'
+	@{ echo '# The whole environment, exactly: runtime and all extras. Made by `make pins`; do not edit by hand.'; \
+	   echo '# After it, carry the new versions over to environment.yml (tests/test_environment.py says which).'; \
+	   .venv-pins/bin/python -m pip list --format=freeze --exclude pip --exclude-editable \
+	     --disable-pip-version-check | LC_ALL=C sort -f; } > constraints.txt.new
+	@mv constraints.txt.new constraints.txt && rm -rf .venv-pins
+
+format: ## put the code in its one form
+	@venv=.venv extras='[test]'; $(INSTALL)
+	@$(IN_VENV) -m ruff check --fix . && $(IN_VENV) -m ruff format .
+
+clean: ## remove what make built and every cache; work/ stays, it is yours
+	rm -rf .venv .venv-bench .venv-pins .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- how -------------------------------------------------------------------------------------------------------------
+
+# One sentence for each way in which PYTHON may not do. Debian's python3 comes without ensurepip.
+CHECK_PYTHON = \
+	advice="install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3 ..."; \
+	"$(PYTHON)" -c '' 2>/dev/null || \
+		{ echo "There is no Python at '$(PYTHON)': $$advice" >&2; exit 1; }; \
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "'$(PYTHON)' is older than Python 3.11: $$advice" >&2; exit 1; }; \
+	"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "'$(PYTHON)' has no venv module: install it (Debian, Ubuntu: apt install python3-venv) or $$advice" >&2; exit 1; }
+
+# What an installation was made from; the folder too, for a moved one points to its old place.
+STATE = { pwd -P; cat pyproject.toml constraints.txt; }
+
+# Into $$venv with $$extras, only if something changed. Wanting extras keeps those that are there.
+INSTALL = \
+	"$$venv/bin/python" -c '' 2>/dev/null || { $(CHECK_PYTHON); rm -rf "$$venv"; "$(PYTHON)" -m venv "$$venv"; }; \
+	$(STATE) | cmp -s - "$$venv/.installed$$extras" || { \
+		echo "Installing simlib$$extras and what it needs into $$venv: a minute or two, once."; \
+		"$$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$$extras" && \
+		$(STATE) > "$$venv/.installed$$extras"; }
+
+# Compiled once and cached beside the source, so that the first simulation of a lesson answers at once.
+COMPILE_LANES = \
+	cat simlib/serving/*.py constraints.txt | cmp -s - .venv/.lanes || { \
+		echo "Compiling the lanes, once."; \
+		$(IN_VENV) -m simlib doctor --compile --quiet && cat simlib/serving/*.py constraints.txt > .venv/.lanes; }
+
+.PHONY: help lab test test-browser bench pins format clean
