@@ -1,0 +1,57 @@
+"""The command line: `simlib COMMAND …`, or `python -m simlib COMMAND …`.
+
+Nothing heavy is imported until a command runs, so that `doctor` still speaks where a package is missing.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = ("compare", "validate", "student_copy", "doctor")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake is one sentence on stderr and exit status 2."""
+    parser = argparse.ArgumentParser(
+        prog="simlib",
+        description="The last mile of machine learning on one simulated clock.",
+        epilog="example: simlib doctor.  Each command's --help shows an example of its own.",
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        import_module(f"simlib.commands.{name}").add_parser(subparsers)
+    args = parser.parse_args(argv)
+    command = import_module(f"simlib.commands.{args.command.replace('-', '_')}")
+    try:
+        status = int(command.run(args))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (OSError, ValueError) as error:
+        if not _can_be_put_right(error):
+            raise
+        print(f"simlib {args.command}: {_sentence(error)}", file=sys.stderr)
+        return 2
+
+
+def _can_be_put_right(error: Exception) -> bool:
+    """Whether the user can; any other ValueError is a fault of ours, and its traceback is wanted."""
+    from simlib.parameters import ParameterError
+
+    return isinstance(error, OSError | ParameterError)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""The learner's copy of the course, and the copy that a teacher hands out.
+
+The repository's notebooks hold their outputs, which would give every answer away before the prediction, and running
+them in place would dirty the checkout.  So the learner works in a copy without outputs, `work/`, and may make that
+copy again at any time: what he has not touched is brought up to date, what he has touched is never overwritten.
+
+What "touched" means: each copy remembers the *fingerprint* of every file it handed out.  A notebook's fingerprint is
+what a learner sees of it, in order: each cell's kind, text, attachments and outputs.  So a notebook that he only
+opened, and that JupyterLab saved in its own way (other metadata, ids, key order, run counts), is not touched; one in
+which he wrote anything, or that shows a result of his, is.  Of any other file the fingerprint is its bytes.  A file
+that he deleted is handed out anew: deleting it is how to start it afresh.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simlib.parameters import ParameterError
+
+STATE = Path(".simlib", "handed-out.json")
+FORMAT = 1
+
+# What a teacher hands out besides notebooks and exercises: enough for `make lab`, conda and Binder.
+SET_UP_FILES = (
+    "README.md",
+    "LICENSE",
+    "CITATION.cff",
+    "Makefile",
+    "pyproject.toml",
+    "constraints.txt",
+    "environment.yml",
+    ".gitignore",
+)
+TEACHERS_ONLY = ("grading",)
+NEVER_COPIED = ("__pycache__", ".ipynb_checkpoints", ".simlib")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one copying did, as file names relative to the copy."""
+
+    target: Path
+    added: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def sentences(self) -> list[str]:
+        """The report for a person: one line for what was done, one for each file that stayed the learner's."""
+        done = [
+            f"{len(names)} {what}"
+            for what, names in (("new", self.added), ("updated", self.updated), ("removed", self.removed))
+            if names
+        ]
+        first = f"{self.target}: {', '.join(done) or 'up to date'}."
+        kept = [
+            f"{name} stays as you left it; for the course's newer version, rename yours and run this again."
+            for name in self.kept
+        ]
+        return [*self.warnings, first, *kept]
+
+
+def make_work_copy(source: Path, target: Path) -> Report:
+    """Make or refresh the learner's copy of the notebooks and exercises.
+
+    Parameters
+    ----------
+    source
+        The course's folder, with `notebooks/` and perhaps `exercises/`.
+    target
+        The learner's folder, `work/`: the notebooks lie in it, the exercises in its `exercises/`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If *source* has no `notebooks/`.
+    ParameterError
+        If a notebook of the course is not one.
+    """
+    _require_notebooks(source)
+    files = {**_course_files(source / "notebooks", Path()), **_course_files(source / "exercises", Path("exercises"))}
+    return _hand_out(files, target)
+
+
+def make_student_copy(source: Path, target: Path) -> Report:
+    """Make or refresh what a teacher hands out: the course and simlib, without solutions, tests or grading.
+
+    Parameters
+    ----------
+    source
+        The repository's folder.
+    target
+        A new or empty folder, or one that this function made before.
+
+    Raises
+    ------
+    FileNotFoundError
+        If *source* has no `notebooks/`.
+    FileExistsError
+        If *target* holds files and was not made by this function.
+    ParameterError
+        If a notebook of the course is not one.
+    """
+    _require_notebooks(source)
+    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / STATE).exists()):
+        raise FileExistsError(f"{target} exists and is no student copy; name a new or an empty folder.")
+    files = {name: (source / name).read_bytes() for name in SET_UP_FILES if (source / name).is_file()}
+    for folder in ("notebooks", "exercises", "simlib"):
+        files |= _course_files(source / folder, Path(folder))
+    return _hand_out(files, target)
+
+
+# --- what is handed out ---------------------------------------------------------------------------------------------
+
+
+def _require_notebooks(source: Path) -> None:
+    if not (source / "notebooks").is_dir():
+        raise FileNotFoundError(f"{source} has no folder notebooks/, so there is nothing to copy.")
+
+
+def _course_files(folder: Path, under: Path) -> dict[str, bytes]:
+    """The files below *folder* by the name they get, notebooks without outputs."""
+    return {
+        (under / path.relative_to(folder)).as_posix(): _without_outputs(path)
+        if path.suffix == ".ipynb"
+        else path.read_bytes()
+        for path in _walk(folder)
+    }
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name in NEVER_COPIED or (folder.name == "simlib" and path.name in TEACHERS_ONLY):
+            continue
+        if path.is_dir():
+            yield from _walk(path)
+        else:
+            yield path
+
+
+def _without_outputs(path: Path) -> bytes:
+    """The notebook as a learner gets it: no outputs, no counts, nothing folded away when he makes his own."""
+    try:
+        notebook = json.loads(path.read_bytes())
+        for cell in notebook["cells"]:
+            _clear(cell)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ParameterError(f"{path} is not a notebook that can be read.") from None
+    notebook.get("metadata", {}).pop("widgets", None)
+    return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _clear(cell: dict[str, Any]) -> None:
+    if cell["cell_type"] != "code":
+        return
+    cell["outputs"], cell["execution_count"] = [], None
+    metadata = cell.get("metadata", {})
+    for name in ("execution", "collapsed", "scrolled"):
+        metadata.pop(name, None)
+    metadata.get("jupyter", {}).pop("outputs_hidden", None)
+
+
+# --- what the learner did with it -----------------------------------------------------------------------------------
+
+
+def fingerprint(name: str, content: bytes) -> str:
+    """The sha256 of what a learner sees of a file (see this module's docstring)."""
+    seen = _seen(content) if name.endswith(".ipynb") else content
+    return hashlib.sha256(seen).hexdigest()
+
+
+def _seen(content: bytes) -> bytes:
+    try:
+        cells = [
+            [cell["cell_type"], "".join(cell["source"]), cell.get("attachments") or {}, cell.get("outputs", [])]
+            for cell in json.loads(content)["cells"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return content  # no notebook any more: whatever it is, it is the learner's
+    return json.dumps(cells, sort_keys=True).encode()
+
+
+# --- handing out ----------------------------------------------------------------------------------------------------
+
+
+def _hand_out(files: Mapping[str, bytes], target: Path) -> Report:
+    report = Report(target)
+    handed_out = _read_state(target, report)
+    target.mkdir(parents=True, exist_ok=True)
+    remembered = {}
+    for name, content in files.items():
+        remembered[name] = _place(target / name, name, content, handed_out.get(name), report)
+    for name in sorted(handed_out.keys() - files.keys()):
+        _retire(target / name, name, handed_out[name], report)
+    state = {"format": FORMAT, "fingerprints": {name: mark for name, mark in remembered.items() if mark}}
+    _write(target / STATE, (json.dumps(state, indent=1, sort_keys=True) + "\n").encode())
+    return report
+
+
+def _place(path: Path, name: str, content: bytes, handed_out: str | None, report: Report) -> str | None:
+    """Write one file unless it is the learner's; its fingerprint to remember, None if it was never handed out."""
+    new = fingerprint(name, content)
+    if not os.path.lexists(path):
+        _write(path, content)
+        report.added.append(name)
+        return new
+    current = fingerprint(name, path.read_bytes()) if path.is_file() else None
+    if current == new:
+        return new
+    if current is None or current != handed_out:
+        if new != handed_out:
+            report.kept.append(name)
+        return handed_out
+    _write(path, content)
+    report.updated.append(name)
+    return new
+
+
+def _retire(path: Path, name: str, handed_out: str, report: Report) -> None:
+    """Take away a file that left the course, if the learner has not touched it."""
+    if path.is_file() and fingerprint(name, path.read_bytes()) == handed_out:
+        path.unlink()
+        report.removed.append(name)
+
+
+def _read_state(target: Path, report: Report) -> dict[str, str]:
+    """The fingerprints of what was handed out; with a damaged memory every file counts as the learner's."""
+    path = target / STATE
+    if not path.exists():
+        return {}
+    try:
+        state = json.loads(path.read_bytes())
+        marks = state["fingerprints"]
+        if state["format"] != FORMAT or not all(isinstance(mark, str) for mark in marks.values()):
+            raise ValueError
+        return dict(marks)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        aside = path.with_suffix(".damaged.json")
+        shutil.copyfile(path, aside)
+        report.warnings.append(
+            f"{path} was damaged (see {aside.name} beside it), so every file in {target} is taken as yours and kept."
+        )
+        return {}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write whole or not at all: a copy that is interrupted leaves no half notebook."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's own mode would hide the file from a teacher
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
