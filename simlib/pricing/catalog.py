@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import SkipValidation
 
@@ -223,8 +223,8 @@ def _prices() -> dict[tuple[str, str, str, str], list[Price]]:
     """Every price, by platform, service, region and sku; each history oldest first."""
     prices: dict[tuple[str, str, str, str], list[Price]] = {}
     for row in _rows("prices.csv"):
-        fields: dict[str, object] = {**row, "usd": float(row["usd"])}
-        made = Price(**fields)  # type: ignore[arg-type]
+        fields: dict[str, Any] = {**row, "usd": float(row["usd"])}
+        made = Price(**fields)
         prices.setdefault((made.platform, made.service, made.region, made.sku), []).append(made)
     for history in prices.values():
         history.sort(key=lambda row: as_day(row.as_of))
@@ -237,6 +237,6 @@ def allowances() -> list[Allowance]:
     made = []
     for row in _rows("free_tiers.csv"):
         months = int(row["first_months"]) if row["first_months"] else None
-        fields: dict[str, object] = {**row, "quantity": float(row["quantity"]), "first_months": months}
-        made.append(Allowance(**fields))  # type: ignore[arg-type]
+        fields: dict[str, Any] = {**row, "quantity": float(row["quantity"]), "first_months": months}
+        made.append(Allowance(**fields))
     return made

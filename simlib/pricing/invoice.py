@@ -107,6 +107,8 @@ def invoice(
     import pandas as pd
 
     day = as_day(as_of)
+    if sum(isinstance(each, FreeTier) for each in assumptions) > 1:
+        raise ParameterError("invoice: assumptions should hold at most one FreeTier; its `months` says how long.")
     bill = [_line(meter, region, day) for meter in meters]
     for assumption in sorted(assumptions, key=lambda each: isinstance(each, SavingsPlan)):
         bill += _free(bill, assumption, day) if isinstance(assumption, FreeTier) else _saved(bill, assumption, day)
