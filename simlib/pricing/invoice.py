@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated
@@ -133,7 +133,7 @@ def _line(meter: Meter, region: str, day: date) -> _Line:
     return _Line(item, meter.quantity, meter.unit, found.usd, source, found.as_of, found.mark, found.note, meter)
 
 
-def _free(bill: Iterable[_Line], tier: FreeTier, day: date) -> list[_Line]:
+def _free(bill: Sequence[_Line], tier: FreeTier, day: date) -> list[_Line]:
     """A negative line for each line that a monthly allowance covers, in the order of the bill."""
     lines = []
     for allowance in allowances():
@@ -166,7 +166,7 @@ def _free_line(line: _Line, used: float, allowance: Allowance, day: date) -> _Li
     )
 
 
-def _saved(bill: Iterable[_Line], plan: SavingsPlan, day: date) -> list[_Line]:
+def _saved(bill: Sequence[_Line], plan: SavingsPlan, day: date) -> list[_Line]:
     """A negative line for each service of the plan, on what the lines so far add up to."""
     lines = []
     for service in plan.services:
