@@ -33,10 +33,11 @@ def read(source: str | pd.DataFrame, time: str, work: Sequence[str]) -> tuple[np
         If the file cannot be read, a column is missing, there are no rows, or a value is no time or no number.
     """
     columns = (time, *work)
+    where = f"the file {source!r}" if isinstance(source, str) else "source"
     frame = _frame(source, columns) if isinstance(source, str) else source
-    _check_columns(frame, columns, "source")
     if frame.empty:
-        raise _wrong("source has no rows; it needs at least one request.")
+        raise _wrong(f"{where} has no rows; it needs at least one request.")
+    _check_columns(frame, columns, where)
     times = _times(frame[time], time)
     order = np.argsort(times, kind="stable")
     return times[order], {column: _work(frame[column], column)[order] for column in work}
@@ -94,16 +95,16 @@ def _refuse(values: pd.Series, wrong: np.ndarray, column: str, wanted: str) -> N
         raise _wrong(f"{_place(column, row)} {found}; it should be {wanted}.")
 
 
-def _numbers(values: pd.Series) -> np.ndarray:
+def _numbers(values: pd.Series, column: str) -> np.ndarray:
     """*values* as float64, shape (n,), NaN where one is no number."""
+    if values.dtype.kind in "bcMm":  # pandas would take them for numbers
+        raise _wrong(f"the column {column!r} holds values of type {values.dtype}; it should hold numbers.")
     numbers: pd.Series = pd.to_numeric(values, errors="coerce")
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _work(values: pd.Series, column: str) -> np.ndarray:
-    if values.dtype.kind in "Mm":  # pandas would take a date for a number of nanoseconds
-        raise _wrong(f"the work column {column!r} holds times; it should hold numbers of at least 0.")
-    numbers = _numbers(values)
+    numbers = _numbers(values, column)
     _refuse(values, ~(np.isfinite(numbers) & (numbers >= 0)), column, "a number of at least 0")
     return numbers
 
@@ -117,7 +118,7 @@ def _times(values: pd.Series, column: str) -> np.ndarray:
         values = values.dt.total_seconds()
     if values.dtype.kind == "M":
         return _since_first(values, values, column)
-    numbers = _numbers(values)
+    numbers = _numbers(values, column)
     present = values.notna().to_numpy()
     if present.any() and np.isnan(numbers[np.argmax(present)]):  # the first row says which kind of time it is
         return _since_first(_parsed(values.astype(str), present, column), values, column)

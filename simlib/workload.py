@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, GetCoreSchemaHandler
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PlainValidator
 from pydantic_core import CoreSchema, core_schema
 
 from simlib import traces
@@ -876,10 +876,22 @@ def from_counts(counts: Any, *, every_s: Positive = 60.0, name: Text = "counts")
     return Counts(counts, every_s=every_s, name=name)
 
 
+def _source(value: object) -> object:
+    if isinstance(value, str | Path | pd.DataFrame):
+        return value
+    raise ValueError(f"source should be the path of a CSV file or a DataFrame, not a {type(value).__name__}.")
+
+
+def _columns(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Source = Annotated[str | Path | pd.DataFrame, PlainValidator(_source)]
+Columns = Annotated[Sequence[Text], BeforeValidator(_columns)]
+
+
 @checked
-def from_trace(
-    source: str | Path | pd.DataFrame, *, time: Text, work: Sequence[Text] = (), name: Text = "trace"
-) -> Workload:
+def from_trace(source: Source, *, time: Text, work: Columns = (), name: Text = "trace") -> Workload:
     """The requests of a log, one a row; the first comes at 0 s.
 
     Parameters
