@@ -31,7 +31,7 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 	@echo "== tests"
 	@$(IN_VENV) -m pytest tests --ignore=tests/browser $(PYTEST_FLAGS)
 	@echo "== lanes, every array index checked"
-	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/numba-boundscheck $(IN_VENV) -m pytest tests/test_lanes.py $(PYTEST_FLAGS)
+	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$PWD/.venv/numba-boundscheck" $(IN_VENV) -m pytest tests/test_lanes.py $(PYTEST_FLAGS)
 	@echo "== notebooks"
 	@$(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
 		notebooks $$(test ! -d solutions || echo solutions)
@@ -75,7 +75,8 @@ CHECK_PYTHON = \
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "'$(PYTHON)' is older than Python 3.11: $$advice" >&2; exit 1; }; \
 	"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || \
-		{ echo "'$(PYTHON)' has no venv module: install it (Debian, Ubuntu: apt install python3-venv) or $$advice" >&2; exit 1; }
+		{ echo "'$(PYTHON)' has no venv module: install it (Debian, Ubuntu: apt install python3-venv)," \
+			"or name another Python: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
 
 # What an installation was made from; the folder too, for a moved one points to its old place.
 STATE = { pwd -P; cat pyproject.toml constraints.txt; }

@@ -18,7 +18,7 @@ def test_this_installation_is_sound(capsys):
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
     assert "simlib works here." in printed
-    for name in ("Python 3", "simpy", "numba", "jupyterlab", "PyYAML", "compiled lanes", "importing simlib took"):
+    for name in ("Python 3", "simpy", "numba", "jupyterlab", "pyyaml", "compiled lanes", "importing simlib took"):
         assert name in printed
 
 
