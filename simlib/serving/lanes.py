@@ -1,0 +1,745 @@
+"""The compiled lanes: what happens to requests between two decisions.
+
+A fleet that does not change serves first come, first served, and needs no event list: a request starts when it arrives
+or when the earliest worker is free, whichever is later.  `advance` runs that arithmetic over an endpoint's requests up
+to an instant.  Whatever *decides* (an autoscaler, a crash, a new weight) is a SimPy process: it advances the lane to
+its own instant, changes it by one of the commands at the end of this file, and so leaves nothing approximate.
+
+Words.  A *request* enters the endpoint at its front door, which picks a *variant* by weight.  A variant's fleet has
+*places*, each held by one instance, each with *workers*; (place, worker) is a *slot*.  A request inside the endpoint
+has a row in the table `requests` until its outcome is *settled*: counted, folded and logged.  Nothing is settled
+before the clock has passed it.
+
+Order within one instant: completions, starts of those waiting, time-outs, decisions, arrivals, retries.  `advance(T)`
+handles arrivals before T, and everything else up to and including T; so a decision at T finds T's completions done and
+T's arrivals still to come.  docs/invariants.md numbers what must hold; tests/reference has the same stations as plain
+SimPy processes.
+
+All of it is in one file, because a cached caller is not compiled again when a function in another file changes.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import numba
+import numpy as np
+
+INF = np.inf
+NO_LIMIT = 1 << 62
+NOBODY = -1
+ROW_BITS = 28  # of those waiting to try again: (row in the run, row in `requests`) in one number, ordered by the first
+
+# --- statuses of a request, and what is counted for each minute -------------------------------------------------------
+INSIDE, COMPLETED, THROTTLED, REJECTED, EXPIRED, TIMED_OUT, FAILED = range(7)
+STATUSES = ("inside", "completed", "throttled", "rejected", "expired", "timed_out", "failed")
+# The columns of `tally`: arrivals, then one for each final status, then further attempts and whole nanoseconds.
+ARRIVED, RETRIED, LATENCY_NS, BUSY_NS = 0, 7, 8, 9
+TALLIES = 10
+
+# --- ways to choose an instance ---------------------------------------------------------------------------------------
+RANDOM, LEAST_OUTSTANDING_REQUESTS, SHARED_QUEUE = range(3)
+
+# --- folded latencies: 64 bins an octave from 2^-20 s (1 us) to 2^20 s, so a bin's middle is within 0.8 % of its members
+BINS_PER_OCTAVE = 64
+OCTAVES = 40
+BINS = OCTAVES * BINS_PER_OCTAVE + 1  # bin 0 holds what is shorter than 1 us
+_SHIFT = 52 - 6  # a double's leading 6 bits of mantissa split an octave in 64
+_FIRST = (1023 - 20) << 6  # the code of 2^-20
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+STATE = np.dtype(
+    [
+        ("cursor", "i8"),  # next request of the chunk
+        ("first_row", "i8"),  # row, in the whole run, of the chunk's first request
+        ("spare", "i8"),  # how many rows of `requests` are free
+        ("departures", "i8"),  # heap sizes
+        ("retries", "i8"),
+        ("now", "f8"),  # everything up to here is settled
+    ]
+)
+RULES = np.dtype(
+    [
+        ("routing", "i8"),
+        ("queue_limit", "i8"),  # waiting only
+        ("timeout_s", "f8"),
+        ("cancel_on_timeout", "?"),
+        ("max_attempts", "i8"),
+        ("backoff_base_s", "f8"),
+        ("backoff_factor", "f8"),
+        ("backoff_jitter", "?"),
+        ("log", "?"),
+        ("fold", "?"),
+    ]
+)
+VARIANT = np.dtype(
+    [
+        ("weight", "f8"),
+        ("serving", "i8"),  # instances that take requests
+        ("share", "f8"),  # 1 / serving, or 0
+        ("line_head", "i8"),  # SHARED_QUEUE: the ring of those waiting
+        ("line_length", "i8"),
+    ]
+)
+REQUEST = np.dtype(
+    [
+        ("row", "i8"),
+        ("arrival", "f8"),
+        ("entered", "f8"),  # this attempt
+        ("start", "f8"),
+        ("finish", "f8"),
+        ("leaves_line", "f8"),  # when it stops waiting, by start or by time-out
+        ("u_variant", "f8"),
+        ("u_instance", "f8"),
+        ("u_backoff", "f8"),
+        ("next", "i8"),  # behind it in an instance's line
+        ("variant", "i4"),
+        ("place", "i4"),
+        ("attempts", "i4"),
+        ("status", "i4"),
+    ]
+)
+PLACE = np.dtype(
+    [
+        ("instance", "i8"),
+        ("serving", "?"),
+        ("line_head", "i8"),  # routed: those waiting here, first come first
+        ("line_tail", "i8"),
+        ("line_length", "i8"),
+    ]
+)
+SLOT = np.dtype(
+    [
+        ("busy_from", "f8"),  # its busy stretch not yet metered
+        ("busy_until", "f8"),
+        ("holds", "i8"),  # SHARED_QUEUE: the request it works on, until settled
+        ("place", "i4"),
+    ]
+)
+# columns of the log
+ARRIVAL, START, FINISH = range(3)
+STATUS, VARIANT_OF, ATTEMPTS_OF = range(3)
+
+
+class Lane(NamedTuple):
+    """Everything one endpoint's flow remembers, as arrays.  [v] variant, [p] place, [s] slot, [k] request, [m] minute."""
+
+    # the chunk of requests that is arriving, in arrival order
+    arrivals: np.ndarray  # [i] seconds
+    services: np.ndarray  # [v, i] seconds of work, were it to go to v
+    u_variant: np.ndarray  # [i] uniform numbers; empty where nothing needs them
+    u_instance: np.ndarray
+    u_backoff: np.ndarray
+    # the front door
+    state: np.ndarray
+    rules: np.ndarray
+    variants: np.ndarray  # [v]
+    retry_at: np.ndarray  # a heap of re-arrivals
+    retry_of: np.ndarray
+    # requests inside
+    requests: np.ndarray  # [k]
+    service_of: np.ndarray  # [k, v]
+    spare: np.ndarray  # free rows of `requests`, as a stack
+    line: np.ndarray  # [v, ring] SHARED_QUEUE: who waits
+    depart_at: np.ndarray  # a heap of departures (routed)
+    depart_of: np.ndarray
+    # fleets
+    places: np.ndarray  # [v, p]
+    slots: np.ndarray  # [v, s]
+    free: np.ndarray  # [v, s] when the slot can take work; INF = never
+    first_free: np.ndarray  # [v, node] winner tree over `free`
+    outstanding: np.ndarray  # [v, p] unanswered requests; INF = takes none
+    least: np.ndarray  # [v, node] winner tree over `outstanding`
+    serving: np.ndarray  # [v, n] places that take requests, in order
+    # what came of it
+    tally: np.ndarray  # [v, m, TALLIES]
+    per_instance: np.ndarray  # [v, m] sum over attempts of 1 / instances in service
+    histogram: np.ndarray  # [v, hour, bin] latencies of completed requests
+    log_times: np.ndarray  # [column, row]
+    log_codes: np.ndarray  # [column, row]
+    log_instance: np.ndarray  # [row]
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile *function* at its first call and keep the machine code beside this file, where that can be written."""
+    try:
+        return cast(Callable[..., Any], numba.njit(cache=True, error_model="numpy", _nrt=False)(function))
+    except RuntimeError:  # numba found no folder it may write to
+        return cast(Callable[..., Any], numba.njit(error_model="numpy", _nrt=False)(function))
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A step of a compiled function, pasted into its callers: a call would copy the whole Lane."""
+    return cast(Callable[..., Any], numba.njit(forceinline=True, error_model="numpy", _nrt=False)(function))
+
+
+# --- small tools ------------------------------------------------------------------------------------------------------
+
+
+@inlined
+def nanoseconds(seconds):
+    """Whole nanoseconds: sums of whole numbers are the same in any order, so looks and chunks cannot change a total."""
+    return np.int64(seconds * 1e9 + 0.5)
+
+
+@inlined
+def minute_of(seconds):
+    return np.int64(seconds / 60.0)
+
+
+@inlined
+def latency_bin(seconds):
+    """The log-scaled bin of a latency: the exponent and the first six bits of the mantissa of its double."""
+    code = (np.float64(seconds).view(np.int64) >> _SHIFT) - _FIRST + 1
+    return min(max(code, 0), BINS - 1)
+
+
+@inlined
+def another_uniform(u, attempt):
+    """A retry's own uniform number, made from the first one's bits (the splitmix64 mixer, Steele et al. 2014)."""
+    z = np.uint64(np.int64(u * 9007199254740992.0)) + np.uint64(attempt) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return np.float64(z >> np.uint64(11)) / 9007199254740992.0
+
+
+@inlined
+def play(winners, keys, leaf, top):
+    """Replay a winner tree from *leaf* up to node *top*: the smallest key wins, the lowest number at a tie.
+
+    Without a branch: which of two slots wins is a coin toss to the processor.
+    """
+    node = (winners.shape[0] >> 1) + leaf
+    best, key = np.int64(leaf), keys[leaf]
+    while node > top:
+        rival = np.int64(winners[node ^ 1])
+        rival_key = keys[rival]
+        wins = (rival_key < key) | ((rival_key == key) & (node & 1 == 1))
+        best += (rival - best) * wins
+        key = min(key, rival_key)
+        node >>= 1
+        winners[node] = best
+
+
+@inlined
+def heap_push(at, of, n, t, who):
+    """Put (t, who) on the heap of *n* entries."""
+    i = n
+    while i > 0:
+        parent = (i - 1) >> 1
+        if at[parent] < t or (at[parent] == t and of[parent] < who):
+            break
+        at[i], of[i] = at[parent], of[parent]
+        i = parent
+    at[i], of[i] = t, who
+
+
+@inlined
+def heap_pop(at, of, n):
+    """Take the first of the heap's *n* entries off."""
+    last = n - 1
+    t, who = at[last], of[last]
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= last:
+            break
+        right = child + 1
+        if right < last and (at[right] < at[child] or (at[right] == at[child] and of[right] < of[child])):
+            child = right
+        if t < at[child] or (t == at[child] and who < of[child]):
+            break
+        at[i], of[i] = at[child], of[child]
+        i = child
+    at[i], of[i] = t, who
+
+
+# --- counting, folding, logging ----------------------------------------------------------------------------------------
+
+
+@inlined
+def count_busy(lane, v, begin, end):
+    """Count a worker's busy time, minute by minute."""
+    while begin < end:
+        m = minute_of(begin)
+        stop = min(end, (m + 1) * 60.0)
+        lane.tally[v, m, BUSY_NS] += nanoseconds(stop) - nanoseconds(begin)
+        begin = stop
+
+
+@inlined
+def settle(lane, v, p, row, arrival, attempts, start, finish, status):
+    """An outcome is final: count it in the minute of its finish, fold its latency, log it."""
+    m = minute_of(finish)
+    lane.tally[v, m, status] += 1
+    if status == COMPLETED:
+        lane.tally[v, m, LATENCY_NS] += nanoseconds(finish) - nanoseconds(arrival)
+        if lane.rules[0].fold:
+            lane.histogram[v, np.int64(finish / 3600.0), latency_bin(finish - arrival)] += 1
+    if lane.rules[0].log:
+        lane.log_times[START, row] = start
+        lane.log_times[FINISH, row] = finish
+        lane.log_codes[STATUS, row] = status
+        lane.log_codes[VARIANT_OF, row] = v
+        lane.log_codes[ATTEMPTS_OF, row] = min(attempts, 127)
+        lane.log_instance[row] = NOBODY if p == NOBODY else lane.places[v, p].instance
+
+
+@inlined
+def settle_inside(lane, k):
+    """The outcome noted for request *k* is final: it is inside no more."""
+    r = lane.requests[k]
+    settle(lane, r.variant, r.place, r.row, r.arrival, r.attempts, r.start, r.finish, r.status)
+    forget(lane, k)
+
+
+# --- who is inside ------------------------------------------------------------------------------------------------------
+# A request that arrives is number *i* of the chunk.  Most have their outcome before the next decision, and are settled
+# at once.  The others are remembered as row *k* of `requests`; *k* is NOBODY as long as a request is not.
+
+
+@inlined
+def remember(lane, i, k):
+    """The row of a request among those inside: a new one for number *i* of the chunk, or the one it has."""
+    if k != NOBODY:
+        return k
+    state = lane.state[0]
+    state.spare -= 1
+    k = lane.spare[state.spare]
+    r = lane.requests[k]
+    r.row = state.first_row + i
+    r.arrival = lane.arrivals[i]
+    r.attempts = 1
+    r.place = NOBODY
+    r.start = np.nan
+    r.u_variant = lane.u_variant[i] if lane.u_variant.shape[0] > 0 else 0.0
+    r.u_instance = lane.u_instance[i] if lane.u_instance.shape[0] > 0 else 0.0
+    r.u_backoff = lane.u_backoff[i] if lane.u_backoff.shape[0] > 0 else 0.0
+    for v in range(lane.variants.shape[0]):
+        lane.service_of[k, v] = lane.services[v, i]
+    return k
+
+
+@inlined
+def forget(lane, k):
+    lane.spare[lane.state[0].spare] = k
+    lane.state[0].spare += 1
+
+
+@inlined
+def conclude(lane, v, p, i, k, start, finish, status, until):
+    """Settle an outcome that nothing can change any more; else note it.  Returns the row where it is noted, or NOBODY."""
+    if finish > until:
+        k = remember(lane, i, k)
+        r = lane.requests[k]
+        r.variant, r.place = v, p
+        r.start, r.finish, r.status = start, finish, status
+        return k
+    if k == NOBODY:
+        settle(lane, v, p, lane.state[0].first_row + i, lane.arrivals[i], 1, start, finish, status)
+    else:
+        r = lane.requests[k]
+        settle(lane, v, p, r.row, r.arrival, r.attempts, start, finish, status)
+        forget(lane, k)
+    return NOBODY
+
+
+# --- the front door -----------------------------------------------------------------------------------------------------
+
+
+@inlined
+def uniform_of(lane, numbers, i, k, first):
+    """A request's uniform number: the one drawn for it, or on a retry one made from that."""
+    return numbers[i] if k == NOBODY else another_uniform(first, lane.requests[k].attempts - 1)
+
+
+@inlined
+def pick_variant(lane, i, k):
+    """The variant in whose share of the summed weights the request's number falls."""
+    last = lane.variants.shape[0] - 1
+    if last == 0:
+        return 0
+    total = 0.0
+    for v in range(last + 1):
+        total += lane.variants[v].weight
+    x = total * uniform_of(lane, lane.u_variant, i, k, lane.requests[k].u_variant if k != NOBODY else 0.0)
+    v = 0
+    reached = lane.variants[0].weight
+    while x >= reached and v < last:
+        v += 1
+        reached += lane.variants[v].weight
+    return v
+
+
+@inlined
+def attempt(lane, i, k, t, until):
+    """A request is at the door at *t*, for the first time or again; no decision will come before *until*."""
+    v = pick_variant(lane, i, k)
+    m = minute_of(t)
+    lane.tally[v, m, ARRIVED if k == NOBODY else RETRIED] += 1
+    lane.per_instance[v, m] += lane.variants[v].share
+    if lane.rules[0].routing == SHARED_QUEUE:
+        taken = join_shared(lane, v, i, k, t, until)
+    else:
+        taken = join_routed(lane, v, i, k, t, until)
+    if not taken:
+        refuse(lane, v, i, k, t, until)
+
+
+@inlined
+def refuse(lane, v, i, k, t, until):
+    """503: the caller tries again after a backoff, or gives up."""
+    rules = lane.rules[0]
+    attempts = 1 if k == NOBODY else lane.requests[k].attempts
+    if attempts >= rules.max_attempts:
+        conclude(lane, v, NOBODY, i, k, np.nan, t, REJECTED, until)
+        return
+    k = remember(lane, i, k)
+    lane.requests[k].variant = v
+    wait = rules.backoff_base_s * rules.backoff_factor ** (attempts - 1.0)
+    if rules.backoff_jitter:
+        wait *= another_uniform(lane.requests[k].u_backoff, attempts)
+    heap_push(lane.retry_at, lane.retry_of, lane.state[0].retries, t + wait, lane.requests[k].row << ROW_BITS | k)
+    lane.state[0].retries += 1
+
+
+@inlined
+def back_at_the_door(lane):
+    """The row of the first of those who wait to try again."""
+    state = lane.state[0]
+    k = lane.retry_of[0] & ((1 << ROW_BITS) - 1)
+    heap_pop(lane.retry_at, lane.retry_of, state.retries)
+    state.retries -= 1
+    lane.requests[k].attempts += 1
+    return k
+
+
+# --- work ---------------------------------------------------------------------------------------------------------------
+
+
+@inlined
+def work(lane, v, s, i, k, entered, start, until, note_after):
+    """Slot *s* works on a request from *start*; the caller has waited since *entered*.  Returns as `conclude` does.
+
+    Busy time is counted up to *until*, the next decision; an outcome later than *note_after* is noted, not settled.
+    """
+    rules = lane.rules[0]
+    slot = lane.slots[v, s]
+    deadline = entered + rules.timeout_s
+    end = start + (lane.services[v, i] if k == NOBODY else lane.service_of[k, v])
+    finish, status = end, COMPLETED
+    if end > deadline:  # the caller is told so; the worker goes on, unless told to stop
+        finish, status = deadline, TIMED_OUT
+        if rules.cancel_on_timeout:
+            end = deadline
+    lane.free[v, s] = end
+    count_busy(lane, v, start, min(end, until))
+    if end > until:
+        if slot.busy_until <= until:
+            slot.busy_from = until
+        slot.busy_until = end
+    return conclude(lane, v, slot.place, i, k, start, finish, status, note_after)
+
+
+@inlined
+def go_on(lane, v, until):
+    """Work and answers that reach beyond the last decision: what of them is certain up to *until*."""
+    for s in range(lane.slots.shape[1]):
+        slot = lane.slots[v, s]
+        if slot.busy_from < slot.busy_until:
+            count_busy(lane, v, slot.busy_from, min(slot.busy_until, until))
+            slot.busy_from = min(slot.busy_until, max(slot.busy_from, until))
+        if slot.holds != NOBODY and lane.requests[slot.holds].finish <= until:
+            settle_inside(lane, slot.holds)
+            slot.holds = NOBODY
+
+
+# --- SHARED_QUEUE: one line for a variant's whole fleet -----------------------------------------------------------------
+
+
+@inlined
+def take_shared(lane, v, s, i, k, entered, start, until):
+    """The first free slot takes a request."""
+    k = work(lane, v, s, i, k, entered, start, until, until)
+    if k != NOBODY:
+        lane.slots[v, s].holds = k
+    play(lane.first_free[v], lane.free[v], s, 1)
+
+
+@inlined
+def join_shared(lane, v, i, k, t, until):
+    """Take the first slot, wait in the line, or be refused because the line is full.
+
+    With nobody in line, and no decision before *until*, the first slot to fall free by then is this request's for
+    certain: so it is taken now, though the work starts later.  Only a limit on the line must know who waits when.
+    """
+    variant = lane.variants[v]
+    rules = lane.rules[0]
+    if variant.line_length == 0:
+        s = lane.first_free[v, 1]
+        start = max(lane.free[v, s], t)
+        latest = min(until, t + rules.timeout_s) if rules.queue_limit == NO_LIMIT else t
+        if start <= latest:
+            take_shared(lane, v, s, i, k, t, start, until)
+            return True
+    if variant.line_length >= rules.queue_limit:
+        return False
+    k = remember(lane, i, k)
+    lane.requests[k].variant = v
+    lane.requests[k].entered = t
+    lane.requests[k].start = np.nan
+    lane.line[v, (variant.line_head + variant.line_length) & (lane.line.shape[1] - 1)] = k
+    variant.line_length += 1
+    return True
+
+
+@inlined
+def serve_line(lane, v, by, until):
+    """Those waiting start as slots fall free up to *by*, or leave at their deadline.
+
+    A slot that falls free at the very deadline still starts the request: starts come before time-outs.
+    """
+    variant = lane.variants[v]
+    while variant.line_length > 0:
+        k = lane.line[v, variant.line_head]
+        entered = lane.requests[k].entered
+        deadline = entered + lane.rules[0].timeout_s
+        s = lane.first_free[v, 1]
+        start = lane.free[v, s]
+        if start <= min(deadline, by):
+            take_shared(lane, v, s, NOBODY, k, entered, start, until)
+        elif deadline <= by:
+            conclude(lane, v, NOBODY, NOBODY, k, np.nan, deadline, TIMED_OUT, until)
+        else:
+            return
+        variant.line_head = (variant.line_head + 1) & (lane.line.shape[1] - 1)
+        variant.line_length -= 1
+
+
+# --- RANDOM and LEAST_OUTSTANDING_REQUESTS: a line at each instance -----------------------------------------------------
+
+
+@inlined
+def pick_place(lane, v, i, k):
+    """The instance a request is sent to on arrival: bound for good."""
+    if lane.rules[0].routing == LEAST_OUTSTANDING_REQUESTS:
+        return np.int64(lane.least[v, 1])
+    u = uniform_of(lane, lane.u_instance, i, k, lane.requests[k].u_instance if k != NOBODY else 0.0)
+    n = lane.variants[v].serving
+    return lane.serving[v, min(np.int64(u * n), n - 1)]
+
+
+@inlined
+def leave_line(lane, place, until):
+    """Forget those who stopped waiting at this instance by *until*.  They leave in the order in which they came."""
+    while place.line_length > 0 and lane.requests[place.line_head].leaves_line <= until:
+        place.line_head = lane.requests[place.line_head].next
+        place.line_length -= 1
+
+
+@inlined
+def join_line(lane, place, k):
+    if place.line_length == 0:
+        place.line_head = k
+    else:
+        lane.requests[place.line_tail].next = k
+    place.line_tail = k
+    place.line_length += 1
+
+
+@inlined
+def join_routed(lane, v, i, k, t, until):
+    """Send a request to an instance.  Its whole future there is known now, since that of those ahead of it is."""
+    if lane.variants[v].serving == 0:
+        return False
+    rules = lane.rules[0]
+    p = pick_place(lane, v, i, k)
+    place = lane.places[v, p]
+    top = lane.places.shape[1] + p
+    s = lane.first_free[v, top]
+    start = max(lane.free[v, s], t)
+    must_know_who_waits = start > t and rules.queue_limit != NO_LIMIT
+    if must_know_who_waits:
+        leave_line(lane, place, t)
+        if place.line_length >= rules.queue_limit:
+            return False
+        k = remember(lane, i, k)
+        lane.requests[k].leaves_line = min(start, t + rules.timeout_s)
+        join_line(lane, place, k)
+    # who is in an instance's line must stay known until it departs, so its outcome is noted even where it is certain
+    note_after = t if must_know_who_waits else until
+    deadline = t + rules.timeout_s
+    finish = deadline
+    if start <= deadline:
+        k = work(lane, v, s, i, k, t, start, until, note_after)
+        play(lane.first_free[v], lane.free[v], s, top)
+        finish = min(lane.free[v, s], deadline)
+    else:  # leaves at its deadline, never takes a slot
+        k = conclude(lane, v, p, i, k, np.nan, deadline, TIMED_OUT, note_after)
+    if lane.rules[0].routing == LEAST_OUTSTANDING_REQUESTS:
+        lane.outstanding[v, p] += 1.0
+        play(lane.least[v], lane.outstanding[v], p, 1)
+        expect_departure(lane, finish, k if k != NOBODY else ~(np.int64(v) << 32 | p))
+    elif k != NOBODY:
+        expect_departure(lane, finish, k)
+    return True
+
+
+@inlined
+def expect_departure(lane, finish, who):
+    """*who* is the row of a request, or, of a settled one, the bits of ~(variant, place)."""
+    heap_push(lane.depart_at, lane.depart_of, lane.state[0].departures, finish, who)
+    lane.state[0].departures += 1
+
+
+@inlined
+def depart(lane, by):
+    """Answers that have gone out by *by*."""
+    state = lane.state[0]
+    while state.departures > 0 and lane.depart_at[0] <= by:
+        who = lane.depart_of[0]
+        heap_pop(lane.depart_at, lane.depart_of, state.departures)
+        state.departures -= 1
+        if who >= 0:
+            r = lane.requests[who]
+            v, p = np.int64(r.variant), np.int64(r.place)
+            leave_line(lane, lane.places[v, p], r.finish)
+            settle_inside(lane, who)
+        else:
+            v, p = ~who >> 32, ~who & 0xFFFFFFFF
+        if lane.rules[0].routing == LEAST_OUTSTANDING_REQUESTS:
+            lane.outstanding[v, p] -= 1.0  # INF, of an instance that takes nothing, stays INF
+            play(lane.least[v], lane.outstanding[v], p, 1)
+
+
+# --- the flow -----------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def advance(lane, until, more):
+    """Run the flow up to *until*.  Returns False where the chunk ended first and there is *more* to load."""
+    state = lane.state[0]
+    shared = lane.rules[0].routing == SHARED_QUEUE
+    n = lane.arrivals.shape[0]
+    for v in range(lane.variants.shape[0]):
+        go_on(lane, v, until)
+    while state.cursor < n or not more:
+        arrives = lane.arrivals[state.cursor] if state.cursor < n else INF
+        returns = lane.retry_at[0] if state.retries > 0 else INF
+        t = min(arrives, returns)
+        if shared:
+            for v in range(lane.variants.shape[0]):
+                serve_line(lane, v, min(t, until), until)
+        else:
+            depart(lane, min(t, until))
+        if t >= until:
+            state.now = until
+            return True
+        i, k = state.cursor, NOBODY
+        if arrives <= returns:
+            state.cursor += 1
+        else:
+            k = back_at_the_door(lane)
+        attempt(lane, i, k, t, until)
+    return False
+
+
+# --- commands: what a decision may do at the instant the lane was advanced to -----------------------------------------
+
+
+@compiled
+def open_place(lane, v, p, instance, workers, now):
+    """An instance with *workers* slots comes into service at place *p*, the highest so far."""
+    place = lane.places[v, p]
+    place.instance = instance
+    place.serving = True
+    place.line_length = 0
+    width = lane.slots.shape[1] // lane.places.shape[1]
+    for s in range(p * width, p * width + workers):
+        slot = lane.slots[v, s]
+        slot.busy_from = now
+        slot.busy_until = now
+        slot.holds = NOBODY
+        slot.place = p
+        lane.free[v, s] = now
+        play(lane.first_free[v], lane.free[v], s, 1)
+    lane.outstanding[v, p] = 0.0
+    play(lane.least[v], lane.outstanding[v], p, 1)
+    variant = lane.variants[v]
+    lane.serving[v, variant.serving] = p
+    variant.serving += 1
+    variant.share = 1.0 / variant.serving
+
+
+@compiled
+def drain_place(lane, v, p):
+    """The instance takes nothing new; what runs there, and what waits at its own line, goes on."""
+    lane.places[v, p].serving = False
+    lane.outstanding[v, p] = INF
+    play(lane.least[v], lane.outstanding[v], p, 1)
+    variant = lane.variants[v]
+    kept = 0
+    for i in range(variant.serving):
+        if lane.serving[v, i] != p:
+            lane.serving[v, kept] = lane.serving[v, i]
+            kept += 1
+    variant.serving = kept
+    variant.share = 1.0 / kept if kept > 0 else 0.0
+    if lane.rules[0].routing == SHARED_QUEUE:
+        close_slots(lane, v, p)
+
+
+@inlined
+def close_slots(lane, v, p):
+    width = lane.slots.shape[1] // lane.places.shape[1]
+    for s in range(p * width, (p + 1) * width):
+        lane.free[v, s] = INF
+        play(lane.first_free[v], lane.free[v], s, 1)
+
+
+@inlined
+def fail(lane, k, now):
+    r = lane.requests[k]
+    r.status = FAILED
+    r.finish = now
+    if not r.start <= now:
+        r.start = np.nan
+    settle_inside(lane, k)
+
+
+@compiled
+def kill_place(lane, v, p, now):
+    """The instance is gone: whatever it held and had not answered fails.  It must have been drained first."""
+    state = lane.state[0]
+    held = state.departures
+    state.departures = 0
+    for i in range(held):
+        k = lane.depart_of[i]
+        if lane.requests[k].variant == v and lane.requests[k].place == p:
+            fail(lane, k, now)
+        else:  # the heap is built anew, in place: entry i is read before anything is written there
+            heap_push(lane.depart_at, lane.depart_of, state.departures, lane.depart_at[i], k)
+            state.departures += 1
+    width = lane.slots.shape[1] // lane.places.shape[1]
+    for s in range(p * width, (p + 1) * width):
+        slot = lane.slots[v, s]
+        if slot.holds != NOBODY:
+            fail(lane, slot.holds, now)
+            slot.holds = NOBODY
+        slot.busy_until = min(slot.busy_until, now)
+    close_slots(lane, v, p)
+    lane.places[v, p].line_length = 0
+
+
+@compiled
+def count_inside(lane, found):
+    """Count into found[v, 2] who waits and who is in work at the instant the lane was advanced to."""
+    now = lane.state[0].now
+    for v in range(lane.variants.shape[0]):
+        found[v, 0] = lane.variants[v].line_length
+        for s in range(lane.slots.shape[1]):
+            found[v, 1] += lane.slots[v, s].busy_until > now
+    for i in range(lane.state[0].departures):
+        r = lane.requests[lane.depart_of[i]]
+        if not r.start <= now:
+            found[r.variant, 0] += 1

@@ -1,0 +1,341 @@
+"""The memory of one endpoint's lane: its tables, how they grow, and the commands that change the fleet.
+
+A `Station` is what the SimPy side holds.  It loads chunks of requests as the clock needs them, keeps the tables large
+enough before each step (so that the compiled code never has to ask), and names instances where lanes name places.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from simlib.serving import lanes
+from simlib.serving.lanes import Lane
+
+CHUNK = 1 << 16
+EMPTY = np.empty(0)
+
+
+class Chunk(NamedTuple):
+    """Requests in arrival order with every random number they will need, used or not."""
+
+    arrivals: np.ndarray  # (n,) seconds
+    services: np.ndarray  # (variants, n) seconds
+    u_variant: np.ndarray = EMPTY  # (n,), or empty where the endpoint has nothing to choose
+    u_instance: np.ndarray = EMPTY
+    u_backoff: np.ndarray = EMPTY
+
+    def part(self, begin: int, end: int) -> "Chunk":
+        """Requests *begin* to *end* of this chunk."""
+        return Chunk(*(a[..., begin:end] for a in self))
+
+
+class Rules(NamedTuple):
+    """What the compiled code is told about the endpoint; the fields of `lanes.RULES`."""
+
+    routing: int
+    queue_limit: int = lanes.NO_LIMIT
+    timeout_s: float = np.inf
+    cancel_on_timeout: bool = False
+    max_attempts: int = 1
+    backoff_base_s: float = 0.0
+    backoff_factor: float = 1.0
+    backoff_jitter: bool = False
+    log: bool = True
+    fold: bool = False
+
+
+class Requests(NamedTuple):
+    """The log: one entry for each request that has arrived, in arrival order; times in seconds, NaN if it never was."""
+
+    arrival: np.ndarray
+    start: np.ndarray
+    finish: np.ndarray
+    status: np.ndarray  # codes of lanes.STATUSES
+    variant: np.ndarray
+    attempts: np.ndarray
+    instance: np.ndarray  # lanes.NOBODY where none took it
+
+
+class Station:
+    """One endpoint's requests, in the lanes.
+
+    Parameters
+    ----------
+    rules : Rules
+    workers : sequence of int
+        Workers of one instance, for each variant.
+    chunks : iterable of Chunk
+        The requests, in arrival order; read only as far as the clock needs.
+    chunk : int
+        The most requests handed to the compiled code at a time.  It changes memory and speed, never a result.
+    """
+
+    def __init__(self, rules: Rules, workers: Sequence[int], chunks: Iterable[Chunk], *, chunk: int = CHUNK) -> None:
+        self.workers = tuple(workers)
+        self._chunks = _cut(chunks, chunk)
+        self._exhausted = False
+        self._place_of: dict[int, tuple[int, int]] = {}  # instance → (variant, place)
+        self.rows = 0  # requests loaded so far, arrived or not
+        self.lane = _new_lane(rules, self.workers)
+
+    @property
+    def now(self) -> float:
+        """Everything up to this instant [s] is settled."""
+        return float(self.lane.state[0]["now"])
+
+    @property
+    def arrived(self) -> int:
+        """Requests that have come to the door so far."""
+        return int(self.lane.state[0]["first_row"] + self.lane.state[0]["cursor"])
+
+    # --- the flow ---
+
+    def advance(self, until: float) -> None:
+        """Bring the lane to *until* [s]: arrivals before it, completions, starts and time-outs up to it."""
+        self._make_room_for_minutes(until)
+        while not lanes.advance(self.lane, until, not self._exhausted):
+            self._load()
+
+    def _load(self) -> None:
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            self._exhausted = True
+            return
+        n = len(chunk.arrivals)
+        self._make_room_for_requests(n)
+        if self.lane.rules[0]["log"]:
+            self._make_room_in_log(self.rows + n)
+            self.lane.log_times[lanes.ARRIVAL, self.rows : self.rows + n] = chunk.arrivals
+        self.lane = self.lane._replace(**chunk._asdict())
+        self.lane.state[0]["cursor"], self.lane.state[0]["first_row"] = 0, self.rows
+        self.rows += n
+
+    # --- commands, at the instant the lane was advanced to ---
+
+    def open(self, variant: int, instance: int) -> None:
+        """*instance* comes into service.  Numbers of instances must rise."""
+        p = int(self.lane.places.shape[1])
+        used = [place for v, place in self._place_of.values() if v == variant]
+        if not used or max(used) + 1 < p:
+            p = max(used) + 1 if used else 0
+        else:
+            p = self._make_room_for_place(variant)
+        self._place_of[instance] = (variant, p)
+        lanes.open_place(self.lane, variant, p, instance, self.workers[variant], self.now)
+        self.advance(self.now)
+
+    def drain(self, instance: int) -> None:
+        """*instance* takes no new requests."""
+        lanes.drain_place(self.lane, *self._place_of[instance])
+
+    def kill(self, instance: int) -> None:
+        """*instance* is gone, and with it whatever it had not answered."""
+        variant, place = self._place_of[instance]
+        if self.lane.places[variant, place]["serving"]:
+            self.drain(instance)
+        lanes.kill_place(self.lane, variant, place, self.now)
+        del self._place_of[instance]
+
+    def weigh(self, weights: Sequence[float]) -> None:
+        """From now on the door sends requests to variants in proportion to *weights*."""
+        self.lane.variants["weight"] = weights
+
+    # --- what it looks like now ---
+
+    def waiting_and_running(self) -> np.ndarray:
+        """Requests waiting and busy workers now, for each variant: shape (variants, 2)."""
+        found = np.zeros((len(self.workers), 2), np.int64)
+        lanes.count_inside(self.lane, found)
+        return found
+
+    def inside(self) -> np.ndarray:
+        """The rows of `lanes.REQUEST` of those who are inside now: waiting, in work, or waiting to try again."""
+        free = self.lane.spare[: self.lane.state[0]["spare"]]
+        taken = np.ones(len(self.lane.requests), dtype=bool)
+        taken[free] = False
+        return self.lane.requests[taken]
+
+    def log(self) -> Requests:
+        """The log up to now, as copies.  Who is inside has no finish, and a start only if it has begun."""
+        n = self.arrived
+        lane, inside = self.lane, self.inside()
+        times, codes = lane.log_times[:, :n].copy(), lane.log_codes[:, :n].copy()
+        instance = lane.log_instance[:n].copy()
+        rows = inside["row"]
+        begun = (inside["start"] <= self.now) & (inside["place"] != lanes.NOBODY)
+        times[lanes.START, rows] = np.where(begun, inside["start"], np.nan)
+        times[lanes.FINISH, rows] = np.nan
+        codes[:, rows] = np.stack([np.zeros_like(inside["status"]), inside["variant"], inside["attempts"]])
+        at = [lane.places[v, p]["instance"] for v, p in zip(inside["variant"], inside["place"], strict=True)]
+        instance[rows] = np.where(inside["place"] == lanes.NOBODY, lanes.NOBODY, np.array(at, dtype=np.int32))
+        return Requests(*times, *codes[[lanes.STATUS, lanes.VARIANT_OF, lanes.ATTEMPTS_OF]], instance)
+
+    # --- room ---
+
+    def _make_room_for_requests(self, arriving: int) -> None:
+        """So many free rows that each request of a chunk could stay inside, and a departure for each who can go."""
+        lane, spare = self.lane, int(self.lane.state[0]["spare"])
+        due = int(lane.state[0]["departures"] + lane.state[0]["retries"]) + arriving
+        if len(lane.depart_at) < due:
+            room = _power_of_two(due)
+            lane = lane._replace(depart_at=_longer(lane.depart_at, room), depart_of=_longer(lane.depart_of, room))
+            self.lane = lane
+        if spare >= arriving:
+            return
+        old = len(lane.requests)
+        new = _power_of_two(old - spare + arriving)
+        lane.state[0]["spare"] = spare + new - old
+        requests = _longer(lane.requests, new)
+        self.lane = lane._replace(
+            requests=requests,
+            service_of=_longer(lane.service_of, new),
+            spare=np.concatenate([np.arange(new - 1, old - 1, -1), lane.spare[:spare], np.zeros(old - spare, np.int64)]),
+            line=np.stack([_unrolled(lane, v, new) for v in range(len(lane.variants))]),
+            retry_at=_longer(lane.retry_at, new),
+            retry_of=_longer(lane.retry_of, new),
+        )
+        self.lane.variants["line_head"] = 0
+
+    def _make_room_for_minutes(self, until: float) -> None:
+        minutes = self.lane.tally.shape[1]
+        if until < minutes * 60.0:
+            return
+        new = max(2 * minutes, int(until // 60) + 2)
+        hours = new // 60 + 1 if self.lane.rules[0]["fold"] else 0
+        self.lane = self.lane._replace(
+            tally=_longer(self.lane.tally, new, axis=1),
+            per_instance=_longer(self.lane.per_instance, new, axis=1),
+            histogram=_longer(self.lane.histogram, hours, axis=1),
+        )
+
+    def _make_room_in_log(self, rows: int) -> None:
+        have = len(self.lane.log_instance)
+        if rows <= have:
+            return
+        new = max(2 * have, rows)
+        self.lane = self.lane._replace(
+            log_times=_longer(self.lane.log_times, new, axis=1),
+            log_codes=_longer(self.lane.log_codes, new, axis=1),
+            log_instance=_longer(self.lane.log_instance, new),
+        )
+
+    def _make_room_for_place(self, variant: int) -> int:
+        """Close the gaps that dead instances left, in all variants; double the places where few gaps were found."""
+        alive = [sorted(p for w, p in self._place_of.values() if w == v) for v in range(len(self.workers))]
+        n = self.lane.places.shape[1]
+        if max(len(kept) for kept in alive) > n // 2:
+            n *= 2
+        inside = self.inside()
+        self.lane = _moved(self.lane, alive, n)
+        to = [{old: new for new, old in enumerate(kept)} for kept in alive]
+        self._place_of = {i: (v, to[v][p]) for i, (v, p) in self._place_of.items()}
+        taken = np.isin(self.lane.requests["row"], inside["row"])
+        for k in np.flatnonzero(taken):
+            request = self.lane.requests[k]
+            request["place"] = to[request["variant"]].get(int(request["place"]), lanes.NOBODY)
+        return len(alive[variant])
+
+
+def _cut(chunks: Iterable[Chunk], most: int) -> Iterator[Chunk]:
+    for chunk in chunks:
+        for begin in range(0, len(chunk.arrivals), most):
+            yield chunk.part(begin, begin + most)
+
+
+def _power_of_two(n: int) -> int:
+    return 1 << max(0, n - 1).bit_length()
+
+
+def _longer(array: np.ndarray, n: int, axis: int = 0) -> np.ndarray:
+    """A copy with *n* entries along *axis*, new ones zero."""
+    shape = list(array.shape)
+    shape[axis] = n
+    longer = np.zeros(shape, array.dtype)
+    longer[(slice(None),) * axis + (slice(0, array.shape[axis]),)] = array
+    return longer
+
+
+def _unrolled(lane: Lane, v: int, n: int) -> np.ndarray:
+    """Variant *v*'s ring of those waiting, from its head on, in a ring of *n*."""
+    ring, head = lane.line.shape[1], int(lane.variants[v]["line_head"])
+    return _longer(lane.line[v, (head + np.arange(ring)) % ring], n)
+
+
+def _tree(keys: np.ndarray) -> np.ndarray:
+    """A winner tree over *keys* (a power of two of them): the smallest key, the lowest number at a tie."""
+    n = len(keys)
+    winners = np.zeros(2 * n, np.int32)
+    winners[n:] = np.arange(n)
+    for node in range(n - 1, 0, -1):
+        left, right = winners[2 * node], winners[2 * node + 1]
+        winners[node] = left if keys[left] <= keys[right] else right
+    return winners
+
+
+def _new_lane(rules: Rules, workers: Sequence[int]) -> Lane:
+    n_variants, width = len(workers), _power_of_two(max(workers))
+    variants = np.zeros(n_variants, lanes.VARIANT)
+    variants["weight"] = 1.0
+    never = np.full((n_variants, width), lanes.INF)
+    return Lane(
+        arrivals=EMPTY,
+        services=np.empty((n_variants, 0)),
+        u_variant=EMPTY,
+        u_instance=EMPTY,
+        u_backoff=EMPTY,
+        state=np.zeros(1, lanes.STATE),
+        rules=np.array([tuple(rules)], lanes.RULES),
+        variants=variants,
+        retry_at=np.empty(0),
+        retry_of=np.empty(0, np.int64),
+        requests=np.empty(0, lanes.REQUEST),
+        service_of=np.empty((0, n_variants)),
+        spare=np.empty(0, np.int64),
+        line=np.empty((n_variants, 0), np.int64),
+        depart_at=np.empty(0),
+        depart_of=np.empty(0, np.int64),
+        places=np.zeros((n_variants, 1), lanes.PLACE),
+        slots=_idle_slots(n_variants, width),
+        free=never,
+        first_free=np.stack([_tree(keys) for keys in never]),
+        outstanding=np.full((n_variants, 1), lanes.INF),
+        least=np.zeros((n_variants, 2), np.int32),
+        serving=np.zeros((n_variants, 1), np.int64),
+        tally=np.zeros((n_variants, 0, lanes.TALLIES), np.int64),
+        per_instance=np.zeros((n_variants, 0)),
+        histogram=np.zeros((n_variants, 0, lanes.BINS), np.int64),
+        log_times=np.empty((3, 0)),
+        log_codes=np.empty((3, 0), np.int8),
+        log_instance=np.empty(0, np.int32),
+    )
+
+
+def _idle_slots(n_variants: int, n: int) -> np.ndarray:
+    slots = np.zeros((n_variants, n), lanes.SLOT)
+    slots["holds"] = lanes.NOBODY
+    return slots
+
+
+def _moved(lane: Lane, alive: Sequence[Sequence[int]], n: int) -> Lane:
+    """The same fleets with the places that are *alive* moved to the front of *n* places, in their order."""
+    n_variants, width = len(alive), lane.slots.shape[1] // lane.places.shape[1]
+    places, slots = np.zeros((n_variants, n), lanes.PLACE), _idle_slots(n_variants, n * width)
+    free, outstanding = np.full((n_variants, n * width), lanes.INF), np.full((n_variants, n), lanes.INF)
+    serving = np.zeros((n_variants, n), np.int64)
+    for v, kept in enumerate(alive):
+        old = (np.asarray(kept, dtype=np.int64)[:, None] * width + np.arange(width)).ravel()
+        places[v, : len(kept)], outstanding[v, : len(kept)] = lane.places[v, kept], lane.outstanding[v, kept]
+        slots[v, : len(old)], free[v, : len(old)] = lane.slots[v, old], lane.free[v, old]
+        slots[v]["place"] = np.arange(n * width) // width
+        now_serving = np.flatnonzero(places[v]["serving"])
+        serving[v, : len(now_serving)] = now_serving
+    return lane._replace(
+        places=places,
+        slots=slots,
+        free=free,
+        first_free=np.stack([_tree(keys) for keys in free]),
+        outstanding=outstanding,
+        least=np.stack([_tree(keys) for keys in outstanding]),
+        serving=serving,
+    )

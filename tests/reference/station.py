@@ -1,0 +1,284 @@
+"""An endpoint as plain SimPy processes: callers, workers and decisions, each written as the story it tells.
+
+Slow and simple on purpose.  The only thing to know beyond SimPy is the order of things that fall on one instant, which
+the priorities below fix: SimPy handles events of equal time by rising priority.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import simpy
+
+from simlib.serving import lanes
+from simlib.serving.station import Chunk, Requests, Rules
+
+COMPLETION, START, TIME_OUT, DECISION, END, ARRIVAL, RETRY = 1, 2, 3, 4, 5, 6, 7
+
+Story = Generator[simpy.Event, Any, None]
+
+
+def after(env: simpy.Environment, delay: float, priority: float) -> simpy.Event:
+    """An event *delay* from now, in its turn among those of its instant."""
+    event = env.event()
+    event._ok, event._value = True, None
+    env.schedule(event, priority, delay)  # type: ignore[arg-type]
+    return event
+
+
+@dataclass
+class Caller:
+    """One request, seen by who sent it."""
+
+    row: int
+    arrival: float
+    entered: float = 0.0
+    start: float = np.nan
+    finish: float = np.nan
+    status: int = lanes.INSIDE
+    variant: int = 0
+    attempts: int = 1
+    instance: int = lanes.NOBODY
+    answered: simpy.Event | None = None
+    work: simpy.Process | None = None
+
+
+@dataclass
+class Line:
+    """Slots and those who wait for them, first come, first served.  The slot idle longest goes first, then the lowest."""
+
+    env: simpy.Environment
+    station: "ReferenceStation"
+    waiting: list[Caller] = field(default_factory=list)
+    idle: list[tuple[float, int, int]] = field(default_factory=list)  # (idle since, instance, worker)
+    closed: set[int] = field(default_factory=set)  # instances whose slots take nothing from this line
+    running: dict[tuple[int, int], Caller] = field(default_factory=dict)
+
+    def add(self, instance: int, workers: int) -> None:
+        for worker in range(workers):
+            self.give_back(instance, worker)
+
+    def give_back(self, instance: int, worker: int) -> None:
+        if instance in self.closed:
+            return
+        self.idle.append((self.env.now, instance, worker))
+        self.idle.sort()
+        self.call_next()
+
+    def call_next(self) -> None:
+        """Look at the line once all completions of this instant are in."""
+        after(self.env, 0, START).callbacks.append(lambda _: self.start_first())
+
+    def start_first(self) -> None:
+        if self.waiting and self.idle:
+            self.start(self.waiting.pop(0))
+            self.call_next()
+
+    def start(self, caller: Caller) -> None:
+        _, instance, worker = self.idle.pop(0)
+        caller.start, caller.instance = self.env.now, instance
+        caller.work = self.env.process(self.serve(caller, instance, worker))
+        self.running[instance, worker] = caller
+
+    def serve(self, caller: Caller, instance: int, worker: int) -> Story:
+        begin = self.env.now
+        try:
+            yield after(self.env, self.station.service(caller), COMPLETION)
+            if caller.answered is not None and caller.status == lanes.INSIDE:
+                self.station.answer(caller, lanes.COMPLETED)
+        except simpy.Interrupt:
+            pass
+        self.station.busy += self.env.now - begin
+        if self.running.get((instance, worker)) is caller:
+            del self.running[instance, worker]
+        self.give_back(instance, worker)
+
+    def stop(self, instance: int) -> None:
+        """The slots of *instance* take nothing new."""
+        self.closed.add(instance)
+        self.idle = [slot for slot in self.idle if slot[1] != instance]
+
+    def kill(self, instance: int) -> None:
+        """The work on *instance* is lost, and its callers told so."""
+        self.stop(instance)
+        for (at, _worker), caller in sorted(self.running.items()):
+            if at == instance:
+                if caller.status == lanes.INSIDE:
+                    self.station.answer(caller, lanes.FAILED)
+                assert caller.work is not None
+                caller.work.interrupt()
+        self.running = {slot: caller for slot, caller in self.running.items() if slot[0] != instance}
+
+
+@dataclass
+class Instance:
+    number: int
+    variant: int
+    line: Line
+    serving: bool = True
+    outstanding: int = 0
+
+
+class ReferenceStation:
+    """The endpoint of `simlib.serving.station.Station`, told by SimPy."""
+
+    def __init__(self, rules: Rules, workers: Sequence[int], requests: Chunk) -> None:
+        self.env = simpy.Environment()
+        self.rules, self.workers, self.requests = rules, workers, requests
+        self.weights = [1.0] * len(workers)
+        self.instances: list[Instance] = []
+        self.shared = [Line(self.env, self) for _ in workers]
+        self.callers = [Caller(row, arrival) for row, arrival in enumerate(requests.arrivals.tolist())]
+        self.busy = 0.0
+
+    # --- callers ---
+
+    def call(self, caller: Caller) -> Story:
+        """A caller tries, waits for the answer until its patience ends, and tries again if refused."""
+        rules = self.rules
+        yield after(self.env, caller.arrival, ARRIVAL)
+        while True:
+            caller.variant = self.pick_variant(caller)
+            caller.entered = self.env.now
+            if self.join(caller):
+                break
+            caller.instance = lanes.NOBODY
+            if caller.attempts >= rules.max_attempts:
+                caller.status, caller.finish = lanes.REJECTED, self.env.now
+                return
+            wait = rules.backoff_base_s * rules.backoff_factor ** (caller.attempts - 1.0)
+            if rules.backoff_jitter:
+                wait *= self.uniform(self.requests.u_backoff, caller.row, caller.attempts)
+            yield after(self.env, wait, RETRY + caller.row / 1e9)
+            caller.attempts += 1
+        yield caller.answered | after(self.env, rules.timeout_s, TIME_OUT)
+        if caller.status == lanes.INSIDE:
+            self.give_up(caller)
+
+    def give_up(self, caller: Caller) -> None:
+        line = self.line_of(caller)
+        if np.isnan(caller.start):
+            line.waiting.remove(caller)
+        self.answer(caller, lanes.TIMED_OUT)
+        if self.rules.cancel_on_timeout and caller.work is not None and caller.work.is_alive:
+            caller.work.interrupt()
+
+    def answer(self, caller: Caller, status: int) -> None:
+        caller.status, caller.finish = status, self.env.now
+        if self.rules.routing != lanes.SHARED_QUEUE:
+            self.instance_of(caller).outstanding -= 1
+        assert caller.answered is not None
+        if not caller.answered.triggered:
+            caller.answered._ok, caller.answered._value = True, None
+            self.env.schedule(caller.answered, TIME_OUT)  # type: ignore[arg-type]
+
+    # --- the door ---
+
+    def uniform(self, numbers: np.ndarray, row: int, retry: int) -> float:
+        number = float(numbers[row])
+        with np.errstate(over="ignore"):  # the mixer's products are meant to wrap
+            return float(lanes.another_uniform.py_func(number, retry)) if retry > 0 else number
+
+    def pick_variant(self, caller: Caller) -> int:
+        if len(self.weights) == 1:
+            return 0
+        x = sum(self.weights) * self.uniform(self.requests.u_variant, caller.row, caller.attempts - 1)
+        reached = 0.0
+        for v, weight in enumerate(self.weights):
+            reached += weight
+            if x < reached:
+                return v
+        return len(self.weights) - 1
+
+    def pick_instance(self, caller: Caller) -> Instance | None:
+        fleet = [i for i in self.instances if i.serving and i.variant == caller.variant]
+        if not fleet:
+            return None
+        if self.rules.routing == lanes.LEAST_OUTSTANDING_REQUESTS:
+            return min(fleet, key=lambda i: (i.outstanding, i.number))
+        u = self.uniform(self.requests.u_instance, caller.row, caller.attempts - 1)
+        return fleet[min(int(u * len(fleet)), len(fleet) - 1)]
+
+    def join(self, caller: Caller) -> bool:
+        """Start, wait, or be refused."""
+        if self.rules.routing == lanes.SHARED_QUEUE:
+            line = self.shared[caller.variant]
+        else:
+            instance = self.pick_instance(caller)
+            if instance is None:
+                return False
+            line, caller.instance = instance.line, instance.number
+        must_wait = not line.idle or bool(line.waiting)
+        if must_wait and len(line.waiting) >= self.rules.queue_limit:
+            return False
+        if self.rules.routing != lanes.SHARED_QUEUE:
+            self.instance_of(caller).outstanding += 1
+        caller.answered = self.env.event()
+        if must_wait:
+            line.waiting.append(caller)
+        else:
+            line.start(caller)
+        return True
+
+    def service(self, caller: Caller) -> float:
+        return float(self.requests.services[caller.variant, caller.row])
+
+    def instance_of(self, caller: Caller) -> Instance:
+        return next(i for i in self.instances if i.number == caller.instance)
+
+    def line_of(self, caller: Caller) -> Line:
+        if self.rules.routing == lanes.SHARED_QUEUE:
+            return self.shared[caller.variant]
+        return self.instance_of(caller).line
+
+    # --- decisions ---
+
+    def open(self, variant: int, number: int) -> None:
+        shared = self.rules.routing == lanes.SHARED_QUEUE
+        line = self.shared[variant] if shared else Line(self.env, self)
+        self.instances.append(Instance(number, variant, line))
+        line.add(number, self.workers[variant])
+
+    def drain(self, number: int) -> None:
+        instance = next(i for i in self.instances if i.number == number)
+        instance.serving = False
+        if self.rules.routing == lanes.SHARED_QUEUE:
+            instance.line.stop(number)
+
+    def kill(self, number: int) -> None:
+        instance = next(i for i in self.instances if i.number == number)
+        instance.serving = False
+        instance.line.kill(number)
+        if self.rules.routing != lanes.SHARED_QUEUE:
+            for caller in instance.line.waiting:
+                self.answer(caller, lanes.FAILED)
+            instance.line.waiting.clear()
+
+    def weigh(self, weights: Sequence[float]) -> None:
+        self.weights = list(weights)
+
+    # --- running it ---
+
+    def decide(self, at: float, what: str, *arguments: Any) -> Story:
+        yield after(self.env, at, DECISION)
+        command: Callable[..., None] = getattr(self, what)
+        command(*arguments)
+
+    def run(self, history: Sequence[tuple[Any, ...]], end: float) -> Requests:
+        """Play *history*, a list of (time, command, arguments …), until *end*, and return the log."""
+        for at, what, *arguments in history:
+            self.env.process(self.decide(at, what, *arguments))
+        for caller in self.callers:
+            self.env.process(self.call(caller))
+        self.env.run(until=after(self.env, end, END))
+        came = [c for c in self.callers if c.arrival < end]
+        return Requests(
+            arrival=np.array([c.arrival for c in came]),
+            start=np.array([c.start for c in came]),
+            finish=np.array([c.finish for c in came]),
+            status=np.array([c.status for c in came], np.int8),
+            variant=np.array([c.variant for c in came], np.int8),
+            attempts=np.array([c.attempts for c in came], np.int8),
+            instance=np.array([c.instance for c in came], np.int32),
+        )
