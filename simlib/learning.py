@@ -1,0 +1,276 @@
+"""The learner's predictions: committed before the run, kept on this machine, set against the result.
+
+    predict("02.p99", 120, unit="ms")          # or without a value: a small control in Jupyter
+    reveal("02.p99", 286, unit="ms")           # Your prediction: 120 ms.  The result: 286 ms. …
+
+Predictions lie in ``.simlib/predictions.json`` in the current folder, or in the folder that the environment variable
+``SIMLIB_HOME`` names: the questions, the values and the results, and nothing about who answered.
+"""
+
+import html
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simlib.parameters import ParameterError, Text, checked, nearest
+
+__all__ = ["predict", "predictions", "reveal"]
+
+Value = str | float
+
+
+# --- what the learner calls -----------------------------------------------------------------------------------------
+
+
+@checked
+def predict(
+    question_id: Text, value: Any = None, *, choices: Sequence[Any] | None = None, unit: str = "", prompt: str = ""
+) -> None:
+    """Commit a prediction before the result is known.
+
+    With a *value* it is kept at once.  Without one, Jupyter shows a control with a button "Save", and anything else
+    prints how to commit.  A prediction may be changed until `reveal` shows the result; then it stays as it was.
+
+    Parameters
+    ----------
+    question_id : str
+        The notebook and the question, such as ``"08.s1"``.
+    value : str or number, optional
+        The prediction.
+    choices : sequence of str or number, optional
+        What may be chosen; without it a number is asked for.
+    unit : str
+        The unit of a number, for display.
+    prompt : str
+        The question in words.
+
+    Raises
+    ------
+    ParameterError
+        If the value is not among the choices or is neither text nor a finite number, or cannot be kept here.
+    """
+    allowed = None if choices is None else [_value(choice, "choices") for choice in choices]
+    if value is not None:
+        print(_commit(question_id, _chosen(_value(value, "value"), allowed), unit))
+    elif _in_jupyter():
+        from IPython.display import display
+
+        display(_control(question_id, allowed, unit, prompt))
+    else:
+        print(_how_to_commit(question_id, allowed, unit, prompt))
+
+
+@checked
+def reveal(question_id: Text, answer: Any, *, unit: str = "", explain: str = "") -> None:
+    """Print the learner's prediction beside the result; from now on the prediction stays as it was.
+
+    With no prediction it says so and goes on.  Numbers are printed with at most four significant digits.
+
+    Parameters
+    ----------
+    question_id : str
+        As in `predict`.
+    answer : str or number
+        The result.
+    unit : str
+        The unit of a number; the prediction's own where none is given.
+    explain : str
+        A sentence or two on why, printed below.
+    """
+    result = _value(answer, "answer")
+    kept = _read()
+    entry = kept.get(question_id)
+    if entry is None:
+        print(f"No prediction for {question_id} this time; next time commit one before you look.")
+        print(f"The result: {_shown(result, unit)}.")
+    else:
+        unit = unit or entry["unit"]
+        print(f"Your prediction: {_shown(entry['value'], unit)}.  The result: {_shown(result, unit)}.")
+        print(_comparison(entry["value"], result, unit))
+        kept[question_id] = entry | {"answer": result, "revealed": True}
+        _write(kept)
+    if explain:
+        print(explain)
+
+
+def predictions() -> pd.DataFrame:
+    """All predictions kept here, one a row: question, prediction, unit, answer (None until revealed), revealed."""
+    rows = [
+        (question, entry["value"], entry["unit"], entry["answer"], entry["revealed"])
+        for question, entry in _read().items()
+    ]
+    return pd.DataFrame(rows, columns=["question", "prediction", "unit", "answer", "revealed"])
+
+
+# --- values and words -----------------------------------------------------------------------------------------------
+
+
+def _value(value: object, name: str) -> Value:
+    """*value* as JSON can keep it: text or a finite number."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, str) and plain:
+        return plain
+    if isinstance(plain, int | float) and not isinstance(plain, bool) and math.isfinite(plain):
+        return plain
+    raise ParameterError(f"{name}={value!r} is not possible: it should be text or a finite number.")
+
+
+def _chosen(value: Value, choices: list[Value] | None) -> Value:
+    if choices is None or value in choices:
+        return value
+    raise ParameterError(
+        f"predict: {value!r} is not among the choices; {nearest(str(value), [str(choice) for choice in choices])}"
+    )
+
+
+def _number(value: float) -> str:
+    """At most four significant digits, with thousands set apart."""
+    rounded = float(f"{value:.4g}")
+    if rounded == 0 or 1e-4 <= abs(rounded) < 1e15:
+        text = f"{rounded:,.8f}".rstrip("0").rstrip(".")
+        return text if text != "-0" else "0"
+    return f"{value:.4g}"
+
+
+def _shown(value: Value, unit: str) -> str:
+    text = value if isinstance(value, str) else _number(value)
+    return f"{text} {unit}" if unit else text
+
+
+def _comparison(predicted: Value, result: Value, unit: str) -> str:
+    if isinstance(predicted, str) or isinstance(result, str):
+        return "Right!" if str(predicted) == str(result) else "Not yet: now find out what makes the difference."
+    if _number(predicted) == _number(result):
+        return "Right on the spot!"
+    if predicted > 0 and result > 0:
+        return _by_ratio(result / predicted)
+    difference = result - predicted
+    return f"The result is {_shown(abs(difference), unit)} {'higher' if difference > 0 else 'lower'} than you thought."
+
+
+def _by_ratio(ratio: float) -> str:
+    times = f"the result is {_number(ratio)} times your prediction"
+    if 1 / 1.1 <= ratio <= 1.1:
+        return f"Well judged: {times}."
+    if 1 / 2 <= ratio <= 2:
+        return f"Not far: {times}."
+    return f"A surprise: {times}.  That gap is what there is to learn here."
+
+
+def _how_to_commit(question_id: str, choices: list[Value] | None, unit: str, prompt: str) -> str:
+    example = f"sl.predict({question_id!r}, {choices[0] if choices else 1.5!r})".replace("'", '"')
+    lines = [prompt] if prompt else []
+    if choices:
+        lines.append(f"Choose one of: {', '.join(map(str, choices))}.")
+    lines.append(f"Commit your prediction{f' in {unit}' if unit else ''} before you go on: {example}")
+    entry = _read().get(question_id)
+    return "\n".join([*lines, _saved(entry)] if entry else lines)
+
+
+# --- the control in Jupyter -----------------------------------------------------------------------------------------
+
+
+def _in_jupyter() -> bool:
+    """Whether a notebook's kernel runs this; asking must not import IPython where it is not used."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _control(question_id: str, choices: list[Value] | None, unit: str, prompt: str) -> Any:
+    """Radio buttons or a number field, a button and a line that says what is saved; all reached by keyboard."""
+    import ipywidgets  # type: ignore[import-untyped]
+
+    entry = _read().get(question_id)
+    before = entry["value"] if entry else None
+    if choices:
+        options = [(_shown(choice, unit), choice) for choice in choices]
+        field = ipywidgets.RadioButtons(options=options, value=before if before in choices else None)
+    else:
+        number = before if isinstance(before, int | float) else 0.0
+        field = ipywidgets.FloatText(value=number, description=unit, layout={"width": "16em"})
+    save = ipywidgets.Button(description="Save", tooltip="Keep this prediction")
+    line = ipywidgets.HTML(html.escape(_saved(entry) if entry else "Not saved yet."))
+    field.disabled = save.disabled = bool(entry and entry["revealed"])
+
+    def on_click(_: object) -> None:
+        line.value = html.escape(
+            "Choose one first." if field.value is None else _commit(question_id, field.value, unit)
+        )
+
+    save.on_click(on_click)
+    words = [ipywidgets.HTML(html.escape(prompt))] if prompt else []
+    return ipywidgets.VBox([*words, field, save, line])
+
+
+# --- keeping them ---------------------------------------------------------------------------------------------------
+
+
+def _commit(question_id: str, value: Value, unit: str) -> str:
+    """Keep a prediction, and say so; one that was revealed stays as it was."""
+    kept = _read()
+    entry = kept.get(question_id)
+    if entry is None or not entry["revealed"]:
+        entry = kept[question_id] = {"value": value, "unit": unit, "answer": None, "revealed": False}
+        _write(kept)
+    return _saved(entry)
+
+
+def _saved(entry: dict[str, Any]) -> str:
+    text = _shown(entry["value"], entry["unit"])
+    return f"Revealed already; your prediction stays: {text}" if entry["revealed"] else f"Saved: {text}"
+
+
+def _path() -> Path:
+    return Path(os.environ.get("SIMLIB_HOME") or ".simlib") / "predictions.json"
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    """Question → value, unit, answer, revealed."""
+    path = _path()
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {str(question): _entry(entry) for question, entry in kept.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError, KeyError):
+        print(f"The predictions in {path} are damaged; they are kept aside as {_set_aside(path)} and begin anew.")
+        return {}
+    except OSError as error:
+        raise ParameterError(f"predictions cannot be read from {str(path)!r} ({error.strerror}).") from None
+
+
+def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+    answer = None if entry["answer"] is None else _value(entry["answer"], "answer")
+    value = _value(entry["value"], "value")
+    return {"value": value, "unit": str(entry["unit"]), "answer": answer, "revealed": bool(entry["revealed"])}
+
+
+def _set_aside(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"predictions-damaged-{number}.json")).exists():
+        number += 1
+    return path.rename(aside)
+
+
+def _write(kept: dict[str, dict[str, Any]]) -> None:
+    """Write all or nothing: a reader sees the old file or the new one, never half of one."""
+    path = _path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False) as file:
+            json.dump(kept, file, indent=2)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise ParameterError(
+            f"predictions cannot be kept in {str(path.parent)!r} ({error.strerror}); "
+            "name another folder in the environment variable SIMLIB_HOME."
+        ) from None
