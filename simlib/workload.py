@@ -576,57 +576,6 @@ def _trace(source: str | pd.DataFrame, time: str, work: Sequence[str], name: str
     return Trace(Numbers(times), {column: Numbers(values) for column, values in columns.items()}, name=name)
 
 
-@config
-class Copied(Workload):
-    """A trace with more requests than were recorded; see `Workload.scaled`."""
-
-    base: Recorded
-    factor: Annotated[Real, Field(gt=1)]
-
-    @cached_property
-    def name(self) -> str:
-        return self.base.name
-
-    @property
-    def work_columns(self) -> tuple[str, ...]:
-        return self.base.work_columns
-
-    @cached_property
-    def _gaps(self) -> np.ndarray:
-        """From each request to the next [s]; 0 after the last, whose copies come with it."""
-        times = self.base.rows.times.values
-        return np.diff(times, append=times[-1])
-
-    def blocks(self, rng: np.random.Generator) -> Iterator[Block]:
-        extra, share = divmod(self.factor - 1, 1.0)
-        start = 0
-        for block in self.base.blocks(rng):
-            gaps = self._gaps[start : start + len(block.times)]
-            start += len(block.times)
-            copies = int(extra) + (rng.random(len(gaps)) < share)
-            source = np.concatenate((np.arange(len(gaps)), np.repeat(np.arange(len(gaps)), copies)))
-            times = block.times[source]
-            times[len(gaps) :] += rng.random(len(times) - len(gaps)) * gaps[source[len(gaps) :]]
-            order = np.argsort(times, kind="stable")
-            yield Block(times[order], {name: column[source[order]] for name, column in block.work.items()})
-
-    def _expected_until(self, time_s: float) -> float:
-        times = self.base.rows.times.values
-        seen = int(np.searchsorted(times, time_s))
-        if seen == 0:
-            return 0.0
-        gap = self._gaps[seen - 1]
-        copied = seen - 1 + (min(1.0, (time_s - times[seen - 1]) / gap) if gap else 1.0)
-        return float(seen + (self.factor - 1) * copied)
-
-    def _scaled(self, factor: float) -> Workload:
-        return self.base.scaled(self.factor * factor)
-
-    @property
-    def _period_s(self) -> float | None:
-        return self.base._period_s
-
-
 # --- combined -------------------------------------------------------------------------------------------------------
 
 
@@ -711,6 +660,45 @@ class Derived(Workload):
     def _scaled(self, factor: float) -> Workload:
         changed: Any = self
         return dataclasses.replace(changed, base=self.base.scaled(factor))
+
+
+@config
+class Copied(Derived):
+    """A trace with more requests than were recorded; see `Workload.scaled`."""
+
+    base: Recorded
+    factor: Annotated[Real, Field(gt=1)]
+
+    @cached_property
+    def _gaps(self) -> np.ndarray:
+        """From each request to the next [s]; 0 after the last, whose copies come with it."""
+        times = self.base.rows.times.values
+        return np.diff(times, append=times[-1])
+
+    def blocks(self, rng: np.random.Generator) -> Iterator[Block]:
+        extra, share = divmod(self.factor - 1, 1.0)
+        start = 0
+        for block in self.base.blocks(rng):
+            gaps = self._gaps[start : start + len(block.times)]
+            start += len(block.times)
+            copies = int(extra) + (rng.random(len(gaps)) < share)
+            source = np.concatenate((np.arange(len(gaps)), np.repeat(np.arange(len(gaps)), copies)))
+            times = block.times[source]
+            times[len(gaps) :] += rng.random(len(times) - len(gaps)) * gaps[source[len(gaps) :]]
+            order = np.argsort(times, kind="stable")
+            yield Block(times[order], {name: column[source[order]] for name, column in block.work.items()})
+
+    def _expected_until(self, time_s: float) -> float:
+        times = self.base.rows.times.values
+        seen = int(np.searchsorted(times, time_s))
+        if seen == 0:
+            return 0.0
+        gap = self._gaps[seen - 1]
+        copied = seen - 1 + (min(1.0, (time_s - times[seen - 1]) / gap) if gap else 1.0)
+        return float(seen + (self.factor - 1) * copied)
+
+    def _scaled(self, factor: float) -> Workload:
+        return self.base.scaled(self.factor * factor)
 
 
 @config
