@@ -162,7 +162,9 @@ class one_sentence:
             raise ParameterError(self._sentence(error)) from None
 
     def _sentence(self, error: ValidationError) -> str:
-        first: Any = error.errors(include_url=False)[0]
+        # a misspelt name is also a missing one: the spelling is the better news
+        report: list[Any] = sorted(error.errors(include_url=False), key=lambda e: "unexpected" not in e["type"])
+        first = report[0]
         if first["type"] == "value_error":  # our own words, from a __post_init__
             return f"{self.owner}: {first['ctx']['error']}"
         name, value = self._name(first["loc"]), first["input"]
@@ -197,5 +199,6 @@ def _hint(value: object, wanted: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown *name*: the nearest of the known ones, or all of them."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"it knows {', '.join(known)}."

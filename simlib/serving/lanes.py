@@ -24,27 +24,29 @@ from typing import Any, NamedTuple, cast
 import numba
 import numpy as np
 
+from simlib.record import (
+    ARRIVED,
+    BINS,
+    BUSY_NS,
+    COMPLETED,
+    FAILED,
+    FIRST_OCTAVE,
+    LATENCY_NS,
+    NOBODY,
+    REJECTED,
+    RETRIED,
+    TIMED_OUT,
+)
+
 INF = np.inf
 NO_LIMIT = 1 << 62
-NOBODY = -1
 ROW_BITS = 28  # of those waiting to try again: (row in the run, row in `requests`) in one number, ordered by the first
-
-# --- statuses of a request, and what is counted for each minute -------------------------------------------------------
-INSIDE, COMPLETED, THROTTLED, REJECTED, EXPIRED, TIMED_OUT, FAILED = range(7)
-STATUSES = ("inside", "completed", "throttled", "rejected", "expired", "timed_out", "failed")
-# The columns of `tally`: arrivals, then one for each final status, then further attempts and whole nanoseconds.
-ARRIVED, RETRIED, LATENCY_NS, BUSY_NS = 0, 7, 8, 9
-TALLIES = 10
 
 # --- ways to choose an instance ---------------------------------------------------------------------------------------
 RANDOM, LEAST_OUTSTANDING_REQUESTS, SHARED_QUEUE = range(3)
 
-# --- folded latencies: 64 bins an octave from 2^-20 s (1 us) to 2^20 s, so a bin's middle is within 0.8 % of its members
-BINS_PER_OCTAVE = 64
-OCTAVES = 40
-BINS = OCTAVES * BINS_PER_OCTAVE + 1  # bin 0 holds what is shorter than 1 us
 _SHIFT = 52 - 6  # a double's leading 6 bits of mantissa split an octave in 64
-_FIRST = (1023 - 20) << 6  # the code of 2^-20
+_FIRST = (1023 + FIRST_OCTAVE) << 6  # the code of the shortest latency with a bin of its own
 
 # --- tables -----------------------------------------------------------------------------------------------------------
 STATE = np.dtype(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simlib.record import BINS, NOBODY, TALLIES, Requests
 from simlib.serving import lanes
 from simlib.serving.lanes import Lane
 
@@ -43,18 +44,6 @@ class Rules(NamedTuple):
     backoff_jitter: bool = False
     log: bool = True
     fold: bool = False
-
-
-class Requests(NamedTuple):
-    """The log: one entry for each request that has arrived, in arrival order; times in seconds, NaN if it never was."""
-
-    arrival: np.ndarray
-    start: np.ndarray
-    finish: np.ndarray
-    status: np.ndarray  # codes of lanes.STATUSES
-    variant: np.ndarray
-    attempts: np.ndarray
-    instance: np.ndarray  # lanes.NOBODY where none took it
 
 
 class Station:
@@ -107,7 +96,9 @@ class Station:
         if self.lane.rules[0]["log"]:
             self._make_room_in_log(self.rows + n)
             self.lane.log_times[lanes.ARRIVAL, self.rows : self.rows + n] = chunk.arrivals
-        self.lane = self.lane._replace(**chunk._asdict())
+        # of one kind whatever was given, so that the lanes are compiled once
+        columns = {name: np.require(column, float, "CW") for name, column in chunk._asdict().items()}
+        self.lane = self.lane._replace(**columns)
         self.lane.state[0]["cursor"], self.lane.state[0]["first_row"] = 0, self.rows
         self.rows += n
 
@@ -163,12 +154,12 @@ class Station:
         times, codes = lane.log_times[:, :n].copy(), lane.log_codes[:, :n].copy()
         instance = lane.log_instance[:n].copy()
         rows = inside["row"]
-        begun = (inside["start"] <= self.now) & (inside["place"] != lanes.NOBODY)
+        begun = (inside["start"] <= self.now) & (inside["place"] != NOBODY)
         times[lanes.START, rows] = np.where(begun, inside["start"], np.nan)
         times[lanes.FINISH, rows] = np.nan
         codes[:, rows] = np.stack([np.zeros_like(inside["status"]), inside["variant"], inside["attempts"]])
         at = [lane.places[v, p]["instance"] for v, p in zip(inside["variant"], inside["place"], strict=True)]
-        instance[rows] = np.where(inside["place"] == lanes.NOBODY, lanes.NOBODY, np.array(at, dtype=np.int32))
+        instance[rows] = np.where(inside["place"] == NOBODY, NOBODY, np.array(at, dtype=np.int32))
         return Requests(*times, *codes[[lanes.STATUS, lanes.VARIANT_OF, lanes.ATTEMPTS_OF]], instance)
 
     # --- room ---
@@ -190,7 +181,9 @@ class Station:
         self.lane = lane._replace(
             requests=requests,
             service_of=_longer(lane.service_of, new),
-            spare=np.concatenate([np.arange(new - 1, old - 1, -1), lane.spare[:spare], np.zeros(old - spare, np.int64)]),
+            spare=np.concatenate(
+                [np.arange(new - 1, old - 1, -1), lane.spare[:spare], np.zeros(old - spare, np.int64)]
+            ),
             line=np.stack([_unrolled(lane, v, new) for v in range(len(lane.variants))]),
             retry_at=_longer(lane.retry_at, new),
             retry_of=_longer(lane.retry_of, new),
@@ -233,7 +226,7 @@ class Station:
         taken = np.isin(self.lane.requests["row"], inside["row"])
         for k in np.flatnonzero(taken):
             request = self.lane.requests[k]
-            request["place"] = to[request["variant"]].get(int(request["place"]), lanes.NOBODY)
+            request["place"] = to[request["variant"]].get(int(request["place"]), NOBODY)
         return len(alive[variant])
 
 
@@ -302,9 +295,9 @@ def _new_lane(rules: Rules, workers: Sequence[int]) -> Lane:
         outstanding=np.full((n_variants, 1), lanes.INF),
         least=np.zeros((n_variants, 2), np.int32),
         serving=np.zeros((n_variants, 1), np.int64),
-        tally=np.zeros((n_variants, 0, lanes.TALLIES), np.int64),
+        tally=np.zeros((n_variants, 0, TALLIES), np.int64),
         per_instance=np.zeros((n_variants, 0)),
-        histogram=np.zeros((n_variants, 0, lanes.BINS), np.int64),
+        histogram=np.zeros((n_variants, 0, BINS), np.int64),
         log_times=np.empty((3, 0)),
         log_codes=np.empty((3, 0), np.int8),
         log_instance=np.empty(0, np.int32),
@@ -313,7 +306,7 @@ def _new_lane(rules: Rules, workers: Sequence[int]) -> Lane:
 
 def _idle_slots(n_variants: int, n: int) -> np.ndarray:
     slots = np.zeros((n_variants, n), lanes.SLOT)
-    slots["holds"] = lanes.NOBODY
+    slots["holds"] = NOBODY
     return slots
 
 

@@ -1,0 +1,85 @@
+"""simlib: the last mile of machine learning on one simulated clock.
+
+>>> import simlib as sl
+>>> from simlib import serving, workload
+>>> model = sl.ModelProfile("translator", service=sl.lognormal(mean=0.080, cv=0.4))
+>>> run = sl.simulate(serving.RealTime(model, initial_instance_count=3), workload.poisson(rate=20), hours=1, seed=7)
+>>> run
+<Run 1 h: 71,881 answers, p99 0.6036 s, 0.3652 dollars; every request kept>
+
+What is needed only sometimes is imported when it is first used, so `import simlib` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from simlib.model import (
+    Law,
+    ModelProfile,
+    constant,
+    empirical,
+    exponential,
+    gamma,
+    lognormal,
+    mixture,
+    per_unit,
+    uniform,
+)
+from simlib.parameters import ParameterError, from_json, to_json
+from simlib.simulation import Simulation, simulate
+
+if TYPE_CHECKING:
+    from simlib import learning, plots, pricing, results, scenarios, serving, workload
+    from simlib.learning import predict, predictions, reveal
+    from simlib.results import Run
+
+__version__ = "0.1.0"
+
+_ROOMS = ("learning", "plots", "pricing", "results", "scenarios", "serving", "workload")
+_LATER = {
+    "Run": "simlib.results",
+    "predict": "simlib.learning",
+    "predictions": "simlib.learning",
+    "reveal": "simlib.learning",
+}
+
+__all__ = [
+    "Law",
+    "ModelProfile",
+    "ParameterError",
+    "Run",
+    "Simulation",
+    "constant",
+    "empirical",
+    "exponential",
+    "from_json",
+    "gamma",
+    "learning",
+    "lognormal",
+    "mixture",
+    "per_unit",
+    "plots",
+    "predict",
+    "predictions",
+    "pricing",
+    "results",
+    "reveal",
+    "scenarios",
+    "serving",
+    "simulate",
+    "to_json",
+    "uniform",
+    "workload",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"simlib.{name}")
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"simlib has no {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

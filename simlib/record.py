@@ -1,0 +1,71 @@
+"""What a run records: the statuses of a request, what is counted each minute, the log, and the record as a whole.
+
+The compiled lanes write it and `results` reads it; both take the numbers from here.  They are part of the file format.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from simlib.pricing import Meter
+
+# --- statuses of a request -------------------------------------------------------------------------------------------
+INSIDE, COMPLETED, THROTTLED, REJECTED, EXPIRED, TIMED_OUT, FAILED = range(7)
+STATUSES = ("inside", "completed", "throttled", "rejected", "expired", "timed_out", "failed")
+
+# --- columns of the tally: arrivals, then one for each final status, then further attempts and whole nanoseconds -----
+ARRIVED, RETRIED, LATENCY_NS, BUSY_NS = 0, 7, 8, 9
+TALLIES = 10
+
+# --- folded latencies: 64 bins an octave from 2^-20 s (1 us) to 2^20 s, so a bin's middle is within 0.8 % of its members
+BINS_PER_OCTAVE, FIRST_OCTAVE, OCTAVES = 64, -20, 40
+BINS = OCTAVES * BINS_PER_OCTAVE + 1  # bin 0 holds what is shorter than 1 us
+
+NOBODY = -1
+
+
+class Requests(NamedTuple):
+    """The log: one entry for each request that has arrived, in arrival order; times in seconds, NaN if it never was."""
+
+    arrival: np.ndarray
+    start: np.ndarray
+    finish: np.ndarray
+    status: np.ndarray  # numbers of STATUSES
+    variant: np.ndarray
+    attempts: np.ndarray
+    instance: np.ndarray  # NOBODY where none took it
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that is known of an endpoint at one instant; `results.Run` derives the rest.
+
+    Indices: v variant, m minute since the start of the run, h hour, b bin.
+    """
+
+    name: str
+    deployment: Any
+    workload: Any
+    seed: int
+    replication: int
+    region: str
+    started_at: datetime
+    begin_s: float
+    end_s: float
+    partial: bool
+    variants: Sequence[str]
+    workers: Sequence[int]  # of one instance, for each variant
+    instances: dict[str, list[Any]]  # columns: number variant launched_s … gone_s ended
+    requests: Requests | None  # None where the run is folded
+    tally: np.ndarray  # [v, m, column]
+    per_instance: np.ndarray  # [v, m] sum over attempts of 1 / instances in service
+    histogram: np.ndarray  # [v, h, b] completed requests by the hour of their finish and their latency
+    inside: np.ndarray  # [v] requests without an answer yet
+    waiting: np.ndarray  # [v] those of them that no worker has begun
+    events: Sequence[Any]
+    meters: Sequence["Meter"]
+    assumptions: Sequence[tuple[str, Any, str, str]]

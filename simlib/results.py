@@ -1,0 +1,466 @@
+"""What came of a run: one record of it, and everything else derived from that record.
+
+    >>> import simlib as sl
+    >>> from simlib import serving, workload
+    >>> run = sl.simulate(
+    ...     serving.RealTime(sl.ModelProfile("tagger", service=sl.constant(0.05))), workload.poisson(rate=4), hours=1
+    ... )
+    >>> run.check()
+    >>> float(run.summary()["p50_s"])
+    0.05
+
+A run of up to 20 million requests keeps them all (`Run.requests`).  A longer one is *folded*: for each minute it keeps
+counts, and for each hour a histogram of latencies on a logarithmic scale, whose quantiles are within 1 % of exact ones.
+"""
+
+import json
+import math
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simlib import pricing
+from simlib.parameters import ParameterError, from_json, to_json
+from simlib.plots import Words
+from simlib.record import (
+    ARRIVED,
+    BINS_PER_OCTAVE,
+    BUSY_NS,
+    COMPLETED,
+    EXPIRED,
+    FAILED,
+    FIRST_OCTAVE,
+    INSIDE,
+    LATENCY_NS,
+    REJECTED,
+    RETRIED,
+    STATUSES,
+    THROTTLED,
+    TIMED_OUT,
+    Requests,
+    Snapshot,
+)
+
+FORMAT = 1
+
+
+class InvariantError(AssertionError):
+    """A run that cannot be: a fault of simlib, never of its user."""
+
+
+@dataclass
+class Run:
+    """The result of a simulation.
+
+    Attributes
+    ----------
+    snapshot : Snapshot
+    warm_up_hours : float
+        Hours at the beginning that `summary` leaves out unless told otherwise.
+    """
+
+    snapshot: Snapshot
+    warm_up_hours: float = field(default=0.0)
+
+    def __post_init__(self) -> None:
+        self._conserves()
+
+    # --- the record ---
+
+    @property
+    def partial(self) -> bool:
+        """Whether the run was interrupted before its end."""
+        return self.snapshot.partial
+
+    @property
+    def folded(self) -> bool:
+        """Whether requests were counted instead of kept."""
+        return self.snapshot.requests is None
+
+    @cached_property
+    def requests(self) -> pd.DataFrame:
+        """One row a request in order of arrival: arrival_s start_s finish_s [s, NaN if never] status cold instance
+        variant attempts.  `instance` is -1 where none took it.
+
+        Raises
+        ------
+        ParameterError
+            If the run is folded.
+        """
+        log = self.snapshot.requests
+        if log is None:
+            raise ParameterError("this run is folded: it kept no requests; simulate(…, log='exact') keeps them.")
+        return pd.DataFrame(
+            {
+                "arrival_s": log.arrival,
+                "start_s": log.start,
+                "finish_s": log.finish,
+                "status": pd.Categorical.from_codes(log.status, categories=list(STATUSES)),
+                "cold": np.zeros(len(log.arrival), dtype=bool),
+                "instance": log.instance,
+                "variant": pd.Categorical.from_codes(log.variant, categories=list(self.snapshot.variants)),
+                "attempts": log.attempts,
+            },
+            copy=False,
+        )
+
+    @cached_property
+    def instances(self) -> pd.DataFrame:
+        """One row an instance: its variant, and when it was launched, up, in service, draining and gone [s]."""
+        frame = pd.DataFrame(self.snapshot.instances)
+        frame["variant"] = [self.snapshot.variants[v] for v in frame["variant"]]
+        return frame
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """What was decided and what happened: time_s kind subject detail."""
+        return pd.DataFrame(list(self.snapshot.events), columns=["time_s", "kind", "subject", "detail"])
+
+    @cached_property
+    def invoice(self) -> pd.DataFrame:
+        """The bill for the whole run, line by line; `attrs["total"]` in US dollars."""
+        day = self.snapshot.started_at.date()
+        return pricing.invoice(
+            list(self.snapshot.meters), region=self.snapshot.region, as_of=max(day, pricing.CATALOG_DATE)
+        )
+
+    @cached_property
+    def assumptions(self) -> pd.DataFrame:
+        """Every value in use that is not documented or not verified: parameter value mark source.
+
+        Marks: V verified in a vendor's text, S secondary source, D derived, U undocumented, A yours.
+        """
+        rows = list(self.snapshot.assumptions)
+        for line in self.invoice.itertuples():
+            if line.mark != "V":
+                rows.append((f"price of {line.item}", f"{line.unit_price:g} $/{line.unit}", line.mark, line.source))
+        return pd.DataFrame(rows, columns=["parameter", "value", "mark", "source"])
+
+    # --- what follows from it ---
+
+    def summary(self, *, warm_up_hours: float | None = None) -> pd.Series:
+        """The run in a dozen figures.
+
+        requests, completed (counts); error_rate (share of the answered that got an error); mean_s p50_s p95_s p99_s
+        (latency of completed requests, from arrival to answer [s]); cold_start_rate; utilization (busy share of the
+        workers in service); usd (the whole run's bill), usd_per_1000 (per thousand completed requests of the whole
+        run).  Requests that arrived in the first *warm_up_hours* are left out of all but the bill; in a folded run
+        those counted in these hours, which should be whole.
+
+        Raises
+        ------
+        ParameterError
+            If the warm-up is not shorter than the run, or not whole hours in a folded run.
+        """
+        begin = self._measured_from(self.warm_up_hours if warm_up_hours is None else warm_up_hours)
+        counts = self._counts(begin)
+        answered = counts[1:7].sum()
+        mean, (p50, p95, p99) = self._latency(begin, (0.50, 0.95, 0.99))
+        usd = self.invoice.attrs["total"]
+        completed = int(self.snapshot.tally[:, :, COMPLETED].sum())
+        return pd.Series(
+            {
+                "requests": int(counts[ARRIVED]),
+                "completed": int(counts[COMPLETED]),
+                "error_rate": 1 - counts[COMPLETED] / answered if answered else math.nan,
+                "mean_s": mean,
+                "p50_s": p50,
+                "p95_s": p95,
+                "p99_s": p99,
+                "cold_start_rate": 0.0,
+                "utilization": self._utilization(begin),
+                "usd": usd,
+                "usd_per_1000": 1000 * usd / completed if completed else math.nan,
+            },
+            name=self.snapshot.name,
+            dtype=object,
+        )
+
+    def latencies(self) -> np.ndarray:
+        """Latencies of the completed requests [s], in order of arrival; shape (completed,)."""
+        log = self.snapshot.requests
+        if log is None:
+            raise ParameterError("this run is folded: it kept no requests; simulate(…, log='exact') keeps them.")
+        done = log.status == COMPLETED
+        latencies: np.ndarray = log.finish[done] - log.arrival[done]
+        return latencies
+
+    def timeline(self, every_s: float = 60) -> pd.DataFrame:
+        """The run over time, one row a period [t, t + every_s), by CloudWatch's metric names.
+
+        Invocations (attempts), InvocationsPerInstance (sum over attempts of 1 / instances in service), ModelLatency
+        (mean of the requests completed in the period [s]), Invocation4XXErrors (throttled), Invocation5XXErrors
+        (rejected, timed out, failed), Instances (in service at the end of the period), Concurrency (callers waiting for
+        an answer at its end), Utilization (busy share of the workers in service).
+
+        Parameters
+        ----------
+        every_s : float
+            Length of a period [s], a multiple of 60 (CloudWatch's own period).
+        """
+        if not (every_s >= 60 and every_s % 60 == 0):
+            raise ParameterError(
+                f"timeline: every_s={every_s!r} is not possible: it should be a multiple of 60 seconds."
+            )
+        tally = _summed(self.snapshot.tally.sum(axis=0), int(every_s // 60))
+        ends = np.minimum(np.arange(1, len(tally) + 1) * every_s, self.snapshot.end_s)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            latency = tally[:, LATENCY_NS] / tally[:, COMPLETED] / 1e9
+            utilization = tally[:, BUSY_NS] / 1e9 / self._worker_seconds(np.r_[0.0, ends])
+        return pd.DataFrame(
+            {
+                "Invocations": tally[:, ARRIVED] + tally[:, RETRIED],
+                "InvocationsPerInstance": _summed(self.snapshot.per_instance.sum(axis=0)[:, None], int(every_s // 60))[
+                    :, 0
+                ],
+                "ModelLatency": latency,
+                "Invocation4XXErrors": tally[:, THROTTLED],
+                "Invocation5XXErrors": tally[:, [REJECTED, EXPIRED, TIMED_OUT, FAILED]].sum(axis=1),
+                "Instances": self._in_service_at(ends),
+                "Concurrency": np.cumsum(tally[:, ARRIVED] - tally[:, 1:7].sum(axis=1)),
+                "Utilization": utilization,
+            },
+            index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"),
+        )
+
+    def plot(self) -> Words:
+        """The run in three pictures: traffic and instances, latency over time, the distribution of latency.
+
+        Draws on a new matplotlib figure and returns what it shows in words.
+        """
+        from simlib import plots
+
+        latencies = None if self.folded else self.latencies()
+        return plots.run(self.timeline(), latencies=latencies, title=self._title())
+
+    def _title(self) -> str:
+        figures = self.summary()
+        return f"{figures['completed']:,} answers, p99 {figures['p99_s']:.4g} s, {figures['usd']:.4g} dollars"
+
+    def __repr__(self) -> str:
+        hours = (self.snapshot.end_s - self.snapshot.begin_s) / 3600
+        kept = "folded" if self.folded else "every request kept"
+        return f"<Run {hours:.4g} h{', partial' if self.partial else ''}: {self._title()}; {kept}>"
+
+    # --- parts of the summary ---
+
+    def _measured_from(self, warm_up_hours: float) -> float:
+        begin, end = self.snapshot.begin_s, self.snapshot.end_s
+        if not 0 <= warm_up_hours * 3600 < max(end - begin, 1e-9):
+            raise ParameterError(
+                f"summary: warm_up_hours={warm_up_hours!r} is not possible: it should be 0 to {(end - begin) / 3600:g}."
+            )
+        if self.folded and (warm_up_hours % 1 or (warm_up_hours and begin % 3600)):
+            raise ParameterError(f"summary: warm_up_hours={warm_up_hours!r} should be whole hours: this run is folded.")
+        return begin + warm_up_hours * 3600
+
+    def _counts(self, begin: float) -> np.ndarray:
+        """Arrivals and final statuses of the requests measured: shape (7,)."""
+        log = self.snapshot.requests
+        if log is None:
+            counts: np.ndarray = self.snapshot.tally[:, int(begin // 60) :, :7].sum(axis=(0, 1))
+            return counts
+        status = log.status[np.searchsorted(log.arrival, begin) :]
+        counts = np.bincount(status, minlength=7)
+        counts[ARRIVED] = len(status)
+        return counts
+
+    def _latency(self, begin: float, shares: Sequence[float]) -> tuple[float, Sequence[float]]:
+        """Mean and quantiles [s] of the completed requests measured; NaN where there are none."""
+        log = self.snapshot.requests
+        if log is None:
+            tally = self.snapshot.tally[:, int(begin // 60) :].sum(axis=(0, 1))
+            bins = self.snapshot.histogram[:, int(begin // 3600) :].sum(axis=(0, 1))
+            mean = tally[LATENCY_NS] / tally[COMPLETED] / 1e9 if tally[COMPLETED] else math.nan
+            return float(mean), [folded_quantile(bins, share) for share in shares]
+        first = int(np.searchsorted(log.arrival, begin))
+        done = log.status[first:] == COMPLETED
+        latencies = (log.finish[first:] - log.arrival[first:])[done]
+        if not len(latencies):
+            return math.nan, [math.nan] * len(shares)
+        return float(latencies.mean()), np.quantile(latencies, shares, overwrite_input=True).tolist()
+
+    def _utilization(self, begin: float) -> float:
+        """Over the whole minutes from *begin* on."""
+        first = math.ceil(begin / 60)
+        busy = self.snapshot.tally[:, first:, BUSY_NS].sum() / 1e9
+        there = self._worker_seconds(np.array([first * 60.0, self.snapshot.end_s])).sum()
+        return float(busy / there) if there > 0 else math.nan
+
+    def _worker_seconds(self, edges: np.ndarray) -> np.ndarray:
+        """Seconds that workers were there, in service or draining, between neighbouring *edges* [s]."""
+        lives = self.snapshot.instances
+        workers = np.array(self.snapshot.workers)[np.array(lives["variant"], dtype=int)]
+        begin, end = np.array(lives["in_service_s"]), np.minimum(lives["gone_s"], self.snapshot.end_s)
+        there = (
+            np.clip(edges[:, None], begin, np.maximum(begin, end)) - begin if len(begin) else np.zeros((len(edges), 0))
+        )
+        there[:, ~np.isfinite(begin)] = 0.0
+        return np.diff(there @ workers)
+
+    def _in_service_at(self, moments: np.ndarray) -> np.ndarray:
+        """Instances that take requests just before each moment."""
+        lives = self.snapshot.instances
+        came, went = np.sort(lives["in_service_s"]), np.sort(lives["draining_s"])
+        return np.searchsorted(came, moments) - np.searchsorted(went, moments)
+
+    # --- invariants (docs/invariants.md) ---
+
+    def _conserves(self) -> None:
+        """I1: every request is in exactly one status."""
+        counts = self.snapshot.tally.sum(axis=(0, 1))
+        inside = int(counts[ARRIVED] - counts[1:7].sum())
+        if inside != int(self.snapshot.inside.sum()):
+            raise InvariantError(
+                f"I1 conservation: {counts[ARRIVED]} arrived, {counts[1:7].sum()} have an outcome, "
+                f"but {self.snapshot.inside.sum()} are inside."
+            )
+
+    def check(self) -> None:
+        """Check every invariant that can be seen in the record.
+
+        Raises
+        ------
+        InvariantError
+            Naming the invariant that does not hold.
+        """
+        self._conserves()
+        self._keeps_within_capacity()
+        self._bill_adds_up()
+        if not self.folded:
+            self._log_agrees()
+            self._causes_come_first()
+
+    def _keeps_within_capacity(self) -> None:
+        busy = self.snapshot.tally[:, :, BUSY_NS].sum(axis=0) / 1e9
+        edges = np.minimum(np.arange(len(busy) + 1) * 60.0, self.snapshot.end_s)
+        there = self._worker_seconds(edges)
+        if (busy > there + 1e-6).any():
+            minute = int(np.argmax(busy - there))
+            raise InvariantError(
+                f"I4 capacity: {busy[minute]:g} s of work in minute {minute}, by {there[minute]:g} s of workers."
+            )
+
+    def _bill_adds_up(self) -> None:
+        total = math.fsum(line.quantity * line.unit_price for line in self.invoice.itertuples())
+        if not math.isclose(total, self.invoice.attrs["total"], rel_tol=1e-12, abs_tol=1e-12):
+            raise InvariantError(f"I5 bill: the lines add up to {total}, not to {self.invoice.attrs['total']}.")
+
+    def _log_agrees(self) -> None:
+        log = self.snapshot.requests
+        by_log, by_tally = np.bincount(log.status, minlength=7), self.snapshot.tally.sum(axis=(0, 1))[:7].copy()
+        by_tally[INSIDE] -= by_tally[1:].sum()
+        if not np.array_equal(by_log, by_tally):
+            raise InvariantError(f"I1 conservation: the log counts {by_log}, the tally {by_tally}.")
+
+    def _causes_come_first(self) -> None:
+        log = self.snapshot.requests
+        if (np.diff(log.arrival) < 0).any():
+            raise InvariantError("I3 clock: requests are not in order of arrival.")
+        begun, ended = ~np.isnan(log.start), ~np.isnan(log.finish)
+        if (log.start[begun] < log.arrival[begun]).any() or (log.finish[ended] < log.arrival[ended]).any():
+            raise InvariantError("I2 causality: a request started or finished before it arrived.")
+        both = begun & ended
+        if (log.finish[both] < log.start[both]).any():
+            raise InvariantError("I2 causality: a request finished before it started.")
+        if not np.array_equal(ended, log.status != INSIDE):
+            raise InvariantError("I2 causality: exactly the requests inside should have no finish.")
+
+    # --- keeping it ---
+
+    def save(self, path: str | Path) -> None:
+        """Write the run to one file (a zip of arrays and JSON; no pickle), replacing it in one step."""
+        path = Path(path)
+        draft = path.with_name(path.name + ".part")
+        story, arrays = _told(self.snapshot)
+        story |= {"format": FORMAT, "warm_up_hours": self.warm_up_hours}
+        try:
+            with draft.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, story=np.array(json.dumps(story)), **arrays)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Run":
+        """The run that `save` wrote.
+
+        Raises
+        ------
+        ParameterError
+            If the file is not such a run.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            story = json.loads(str(arrays.pop("story")))
+            if story.pop("format") != FORMAT:
+                raise KeyError("format")
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            raise ParameterError(f"load: {str(path)!r} is not a run that this version of simlib saved.") from None
+        return cls(warm_up_hours=story.pop("warm_up_hours"), snapshot=_retold(story, arrays))
+
+
+def folded_quantile(bins: np.ndarray, share: float) -> float:
+    """The latency [s] below which *share* of a folded histogram lies: the middle of its bin, within 0.8 %."""
+    if not bins.sum():
+        return math.nan
+    code = int(np.searchsorted(np.cumsum(bins), share * bins.sum(), side="left"))
+    if code == 0:
+        return 0.0
+    octave, part = divmod(code - 1, BINS_PER_OCTAVE)
+    return float(2.0 ** (octave + FIRST_OCTAVE) * (1 + (part + 0.5) / BINS_PER_OCTAVE))
+
+
+def _summed(rows: np.ndarray, group: int) -> np.ndarray:
+    """Sums over groups of *group* neighbouring rows, the last one as long as it is."""
+    return np.add.reduceat(rows, np.arange(0, len(rows), group), axis=0) if len(rows) else rows
+
+
+_ARRAYS = ("tally", "per_instance", "histogram", "inside", "waiting")
+_PLAIN = ("name", "seed", "replication", "region", "begin_s", "end_s", "partial", "variants", "workers", "instances")
+_ROWS = ("events", "assumptions")
+
+
+def _told(snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A snapshot as JSON and arrays."""
+    story: dict[str, Any] = {name: getattr(snapshot, name) for name in _PLAIN}
+    story |= {name: [[_plain(x) for x in row] for row in getattr(snapshot, name)] for name in _ROWS}
+    story |= {
+        "deployment": to_json(snapshot.deployment),
+        "workload": to_json(snapshot.workload),
+        "meters": [to_json(meter) for meter in snapshot.meters],
+        "started_at": snapshot.started_at.isoformat(),
+    }
+    arrays = {name: getattr(snapshot, name) for name in _ARRAYS}
+    if snapshot.requests is not None:
+        arrays |= {f"requests.{name}": column for name, column in snapshot.requests._asdict().items()}
+    return story, arrays
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _retold(story: dict[str, Any], arrays: dict[str, np.ndarray]) -> Snapshot:
+    from simlib.simulation import Event
+
+    columns = {name.removeprefix("requests."): column for name, column in arrays.items() if "." in name}
+    return Snapshot(
+        **{name: story[name] for name in _PLAIN},
+        **{name: arrays[name] for name in _ARRAYS},
+        deployment=from_json(story["deployment"]),
+        workload=from_json(story["workload"]),
+        started_at=datetime.fromisoformat(story["started_at"]),
+        requests=Requests(**columns) if columns else None,
+        events=[Event(*row) for row in story["events"]],
+        assumptions=[tuple(row) for row in story["assumptions"]],
+        meters=[from_json(meter) for meter in story["meters"]],
+    )

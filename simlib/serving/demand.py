@@ -1,0 +1,42 @@
+"""From a workload to the lane's chunks: each request with every random number it may need.
+
+Each purpose has a stream of its own, named by the workload, so two deployments given one workload under one seed see
+the same requests, whatever else differs between them.  A request's service time comes from the stream of its model: it
+is the same whichever endpoint, or variant, the request goes to.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simlib.serving.realtime import RealTime
+from simlib.serving.station import EMPTY, Chunk
+
+if TYPE_CHECKING:
+    from simlib.simulation import Simulation
+    from simlib.workload import Workload
+
+
+def chunks(sim: "Simulation", workload: "Workload", deployment: RealTime) -> Iterator[Chunk]:
+    """The requests of *workload* from now on, as they will come to *deployment*."""
+    begin, variants, retry = sim.env.now, deployment.fleets, deployment.retry
+    streams = [sim.rng(workload.name, "service", variant.model.name) for variant in variants]
+    to_variant = sim.rng(workload.name, "variant") if len(variants) > 1 else None
+    to_instance = sim.rng(workload.name, "routing") if deployment.routing == "RANDOM" else None
+    backoff = sim.rng(workload.name, "backoff") if retry is not None and retry.jitter else None
+
+    def numbers(stream: np.random.Generator | None, n: int) -> np.ndarray:
+        return EMPTY if stream is None else stream.random(n)
+
+    for block in workload.blocks(sim.rng(workload.name, "arrivals")):
+        n = len(block.times)
+        services = np.empty((len(variants), n))
+        for v, variant in enumerate(variants):
+            services[v] = variant.model.service.durations(n, streams[v], block.work)
+        if deployment.speed != 1.0:
+            services /= deployment.speed
+        chunk = Chunk(block.times, services, numbers(to_variant, n), numbers(to_instance, n), numbers(backoff, n))
+        first = int(np.searchsorted(block.times, begin))
+        if first < n:
+            yield chunk.part(first, n) if first else chunk

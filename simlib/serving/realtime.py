@@ -1,0 +1,180 @@
+"""Real-time inference: instances behind an HTTPS endpoint that are there whether anybody calls or not."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from simlib.model import ModelProfile
+from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Text, Whole, config, nearest
+from simlib.serving.fleet import InstanceLife
+
+if TYPE_CHECKING:
+    from simlib.serving.endpoint import Endpoint
+    from simlib.simulation import Simulation
+    from simlib.workload import Workload
+
+Routing = Literal["RANDOM", "LEAST_OUTSTANDING_REQUESTS", "SHARED_QUEUE"]
+Refusal = Literal[429, 503]
+BackoffFactor = Annotated[NonNegative, Field(ge=1)]
+
+
+@config
+class Retry:
+    """What a caller does when refused: wait, longer each time, and try again.
+
+    The wait after attempt k is ``base_s * factor ** (k - 1)`` seconds, times a uniform number in [0, 1) with `jitter`
+    ("full jitter", AWS Architecture Blog 2015).  Only refusals are retried, not time-outs or failures.
+
+    Parameters
+    ----------
+    max_attempts : int
+        Attempts in all, the first one included.
+    base_s, factor : float
+        First wait [s], and by how much each wait is longer than the one before.
+    jitter : bool
+        Whether waits are random.
+    statuses : sequence of int
+        HTTP statuses that are tried again: 429 (throttled), 503 (no room in the queue).
+    """
+
+    max_attempts: Annotated[Count, Field(le=100)] = 3
+    base_s: NonNegative = field(default=0.1, kw_only=True)
+    factor: BackoffFactor = field(default=2.0, kw_only=True)
+    jitter: Flag = field(default=True, kw_only=True)
+    statuses: tuple[Refusal, ...] = field(default=(429, 503), kw_only=True)
+
+
+@config
+class Variant:
+    """A production variant: a model on instances of its own, with a share of the traffic.
+
+    Parameters
+    ----------
+    name : str
+    model : ModelProfile
+    weight : float
+        Its share of the requests is its weight divided by the sum of the weights (SageMaker: `InitialVariantWeight`).
+    instance_type : str
+        Machine of the catalog, e.g. "ml.m5.large"; decides the price, not the speed.
+    initial_instance_count, workers : int
+        Instances at the start, and requests one instance works on at once.
+    """
+
+    name: Text
+    model: ModelProfile
+    weight: NonNegative = field(default=1.0, kw_only=True)
+    instance_type: Text = field(default="ml.m5.large", kw_only=True)
+    initial_instance_count: Whole = field(default=1, kw_only=True)
+    workers: Count = field(default=1, kw_only=True)
+
+
+@config
+class RealTime:
+    """An endpoint that answers at once, on instances that are always there.
+
+    Give either one `model`, or several `variants`.  Initial instances are in service at once.
+
+    Parameters
+    ----------
+    model : ModelProfile
+        What one request costs; its service law is the time on this deployment's own hardware.
+    instance_type : str
+        Machine of the price catalog.
+    initial_instance_count, workers : int
+        Instances at the start, and requests one instance works on at once.
+    routing : "RANDOM" | "LEAST_OUTSTANDING_REQUESTS" | "SHARED_QUEUE"
+        How a request finds its instance.  The first two are SageMaker's (RANDOM its default): a request is bound on
+        arrival and waits there.  SHARED_QUEUE is the one line of queueing theory (M/G/c).
+    queue_limit : int or None
+        How many may wait at one instance (SHARED_QUEUE: in the one line) before a request is refused with 503.
+    invocation_timeout_s : float
+        A caller waits no longer than this for an answer [s]; 60 on SageMaker.
+    cancel_on_timeout : bool
+        Whether a worker stops when its caller has given up.  Assumption: it goes on.
+    variants : sequence of Variant
+        Several models behind one endpoint, with weights.
+    volume_size_in_gb : float
+        Storage of each instance [GB].
+    speed : float
+        How much faster the hardware is than the one the model's service law was measured on.
+    instance_life : InstanceLife
+        How instances come and go.
+    retry : Retry or None
+        What callers do when refused; None: they give up.
+    """
+
+    model: ModelProfile | None = None
+    instance_type: Text = field(default="ml.m5.large", kw_only=True)
+    initial_instance_count: Whole = field(default=1, kw_only=True)
+    workers: Count = field(default=1, kw_only=True)
+    routing: Routing = field(default="RANDOM", kw_only=True)
+    queue_limit: Whole | None = field(default=None, kw_only=True)
+    invocation_timeout_s: Positive = field(default=60.0, kw_only=True)
+    cancel_on_timeout: Flag = field(default=False, kw_only=True)
+    variants: tuple[Variant, ...] | None = field(default=None, kw_only=True)
+    volume_size_in_gb: NonNegative = field(default=30.0, kw_only=True)
+    speed: Positive = field(default=1.0, kw_only=True)
+    instance_life: InstanceLife = field(default=InstanceLife(), kw_only=True)
+    retry: Retry | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.variants is None):
+            raise ValueError("give either model= or variants=, and not both.")
+        names = [variant.name for variant in self.fleets]
+        if len(names) != len(set(names)):
+            raise ValueError(f"variants={names} is not possible: each should have a name of its own.")
+        if not names or not any(variant.weight > 0 for variant in self.fleets):
+            raise ValueError("variants is not possible: at least one should have a weight greater than 0.")
+
+    @property
+    def fleets(self) -> tuple[Variant, ...]:
+        """The variants; one called "AllTraffic", as SageMaker's SDK does, where only a model was given."""
+        if self.model is None:
+            return self.variants or ()
+        return (
+            Variant(
+                "AllTraffic",
+                self.model,
+                instance_type=self.instance_type,
+                initial_instance_count=self.initial_instance_count,
+                workers=self.workers,
+            ),
+        )
+
+    def deploy(self, sim: "Simulation", workload: "Workload", name: str, *, log: bool, from_cold: bool) -> "Endpoint":
+        """The endpoint that `Simulation.deploy` asks for."""
+        from simlib.serving.endpoint import Endpoint  # here, because it loads the compiler
+
+        return Endpoint(sim, self, workload, name, log=log, from_cold=from_cold)
+
+    def assumptions(self) -> Iterator[tuple[str, object, str, str]]:
+        """(parameter, value, mark, source) of every value in use that the platform does not document."""
+        yield "request overhead", "0 s", "U", "network and routing time are not modelled"
+        if not self.cancel_on_timeout:
+            yield "cancel_on_timeout", False, "U", "undocumented: a worker goes on after its caller has given up"
+        if self.routing != "SHARED_QUEUE":
+            yield "bound on arrival", True, "U", "undocumented: a request waits at the instance it was routed to"
+        life, usual = self.instance_life, InstanceLife()
+        for name, source in _LIFE_ASSUMPTIONS.items():
+            if getattr(life, name) == getattr(usual, name):
+                yield f"instance_life.{name}", getattr(life, name), "U", source
+
+
+_LIFE_ASSUMPTIONS = {
+    "launch": "3–5 minutes until in service are typical (users' reports)",
+    "container_start": "3–5 minutes until in service are typical (users' reports)",
+    "download_mb_per_s": "undocumented",
+    "scale_in_takes": "undocumented",
+}
+
+
+def named(variants: Sequence[Variant], name: str | None) -> int:
+    """The number of the variant called *name*; None means the only one."""
+    names = [variant.name for variant in variants]
+    if name is None and len(names) == 1:
+        return 0
+    if name not in names:
+        raise ParameterError(f"there is no variant {name!r}; {nearest(str(name), names)}")
+    return names.index(name)

@@ -1,0 +1,319 @@
+"""One clock for everything: time, calendar, named random streams, the event log, and `simulate`.
+
+    >>> import simlib as sl
+    >>> from simlib import serving, workload
+    >>> model = sl.ModelProfile("tagger", service=sl.constant(0.05))
+    >>> run = sl.simulate(serving.RealTime(model), workload.poisson(rate=4), hours=1, seed=7)
+    >>> int(run.summary()["completed"]) == len(run.requests) - 0
+    True
+
+The clock is SimPy's.  Whatever decides is a SimPy process on `Simulation.env`; the flow of requests between decisions
+is arithmetic in the lanes of each endpoint, brought to the clock whenever somebody looks.
+"""
+
+import hashlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import simpy
+
+from simlib.parameters import ParameterError
+from simlib.workload import Workload
+
+if TYPE_CHECKING:
+    from simlib.results import Run
+
+EXACT_UP_TO = 20_000_000
+"""Requests a run expects at most for its log to be kept whole, with log="auto"."""
+
+LOOK_EVERY = 1_000_000
+"""Requests between two looks of a run at itself, for the progress bar and for Ctrl-C."""
+
+SHOW_PROGRESS_AFTER_S = 2.0
+
+Log = Literal["auto", "exact", "folded"]
+
+
+class Event(NamedTuple):
+    """Something that happened: when [s], what, to whom, and what is worth knowing of it."""
+
+    time_s: float
+    kind: str
+    subject: str
+    detail: str
+
+
+class Deployed(Protocol):
+    """What runs on a simulation: a deployment with its workload."""
+
+    name: str
+    workload: Workload
+
+    @property
+    def run(self) -> "Run": ...
+    def advance(self) -> None: ...
+
+
+class Deployment(Protocol):
+    """A way to serve a model; `serving` has five."""
+
+    def deploy(self, sim: "Simulation", workload: Workload, name: str, *, log: bool, from_cold: bool) -> Any: ...
+
+
+class Simulation:
+    """Several things on one clock.
+
+    Parameters
+    ----------
+    seed : int
+        Same seed, same bytes.
+    start : str
+        What the calendar says at t = 0 (ISO 8601, UTC).
+    region : str
+        Where everything runs; decides prices.
+    replication : int
+        Number of this repetition of the experiment; each has random streams of its own.
+    log : "auto" | "exact" | "folded"
+        Keep every request, or fold them into minutes and histograms; "auto" is exact up to 20 million requests.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        start: str = "2026-01-05T00:00Z",
+        region: str = "us-east-1",
+        replication: int = 0,
+        log: Log = "auto",
+    ) -> None:
+        self.env = simpy.Environment(initial_time=0.0)
+        self.seed = _whole("Simulation", "seed", seed)
+        self.replication = _whole("Simulation", "replication", replication)
+        self.started_at = _moment(start)
+        self.region = region
+        self.interrupted = False
+        self.endpoints: list[Deployed] = []
+        self._log = log
+        self._events: list[Event] = []
+
+    # --- randomness and calendar ---
+
+    def rng(self, *purpose: str) -> np.random.Generator:
+        """The random stream for *purpose*, a name in parts; the same for the same seed, replication and purpose."""
+        digest = hashlib.sha256("\0".join(purpose).encode()).digest()
+        words = np.frombuffer(digest, dtype="<u4").tolist()
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.replication, *words)))
+
+    def date(self, time_s: float | None = None) -> datetime:
+        """What the calendar says at *time_s* seconds (default: now)."""
+        return self.started_at + timedelta(seconds=self.env.now if time_s is None else time_s)
+
+    # --- what runs ---
+
+    def deploy(self, deployment: Deployment, workload: Workload, *, from_cold: bool = False) -> Any:
+        """Start serving *workload* with *deployment*, now.
+
+        Initial instances are in service at once, unless *from_cold*: then they launch first.
+
+        Returns
+        -------
+        Endpoint
+            Its `run` tells what came of it.
+        """
+        if not hasattr(deployment, "deploy"):
+            raise ParameterError(f"deploy: deployment={deployment!r} is not possible: it should be one of serving's.")
+        if not isinstance(workload, Workload):
+            raise ParameterError(f"deploy: workload={workload!r} is not possible: it should be one of workload's.")
+        name = f"endpoint-{len(self.endpoints) + 1}"
+        endpoint = deployment.deploy(self, workload, name, log=self._log != "folded", from_cold=from_cold)
+        self.endpoints.append(endpoint)
+        return endpoint
+
+    def start(
+        self, process: "Callable[[Simulation], Generator[simpy.Event, Any, Any]] | Generator[Any, Any, Any]"
+    ) -> simpy.Process:
+        """Start a SimPy process: a generator, or a function that makes one from this simulation."""
+        story = process(self) if callable(process) else process
+        if not isinstance(story, Generator):
+            raise ParameterError(f"start: process={process!r} is not possible: it should be a generator function.")
+        return self.env.process(story)
+
+    # --- the event log ---
+
+    def tell(self, kind: str, subject: str, detail: str = "") -> None:
+        """Note in the event log that *kind* happened to *subject*, now."""
+        self._events.append(Event(self.env.now, kind, subject, detail))
+
+    def events_of(self, name: str) -> tuple[Event, ...]:
+        """The events about *name* and its parts ("name/…")."""
+        return tuple(e for e in self._events if e.subject.split("/", 1)[0] == name)
+
+    # --- running ---
+
+    def run(
+        self,
+        *,
+        hours: float | None = None,
+        days: float | None = None,
+        until_s: float | None = None,
+        progress: bool | None = None,
+    ) -> None:
+        """Let *hours* or *days* pass, or run until the clock shows *until_s*.
+
+        Ctrl-C stops at the next look; everything up to there stands, and runs are marked partial.  The progress bar
+        shows itself after two seconds; *progress* forces it on or off.
+        """
+        end = _end(self.env.now, hours, days, until_s)
+        with _ctrl_c(self._interrupt), closing(_Bar(end - self.env.now, progress)) as bar:
+            self.env.process(self._look(end, bar))
+            while not self.interrupted and self.env.peek() < end:
+                self.env.step()
+            if not self.interrupted:
+                self.env.run(until=end)
+        for endpoint in self.endpoints:
+            endpoint.advance()
+
+    def _interrupt(self) -> None:
+        self.interrupted = True
+
+    def _look(self, end: float, bar: "_Bar") -> Generator[simpy.Event, Any, None]:
+        """Keep all endpoints near the clock, so that a bar can move and Ctrl-C can stop.  A look changes nothing."""
+        begin = self.env.now
+        requests = sum(endpoint.workload.expected(begin, end) for endpoint in self.endpoints)
+        looks = max(1, math.ceil(requests / LOOK_EVERY))
+        for k in range(1, looks):
+            yield self.env.timeout(begin + (end - begin) * k / looks - self.env.now)
+            for endpoint in self.endpoints:
+                endpoint.advance()
+            bar.update(self.env.now - begin)
+
+
+def simulate(
+    deployment: Deployment,
+    workload: Workload,
+    *,
+    hours: float | None = None,
+    days: float | None = None,
+    seed: int = 0,
+    warm_up_hours: float = 0,
+    log: Log = "auto",
+    progress: bool | None = None,
+    region: str = "us-east-1",
+    replication: int = 0,
+) -> "Run":
+    """Serve *workload* with *deployment* for *hours* or *days*, and return what came of it.
+
+    Parameters
+    ----------
+    warm_up_hours : float
+        Leave the first hours out of `summary`; they are simulated and billed all the same.
+    log : "auto" | "exact" | "folded"
+        "exact" keeps every request; "folded" keeps counts a minute and latency histograms, whose percentiles are
+        within 1 %; "auto" is exact up to 20 million expected requests.
+
+    Raises
+    ------
+    ParameterError
+        One sentence that names the parameter, its value and what would be right.
+    """
+    end = _end(0.0, hours, days, None)
+    if not 0 <= warm_up_hours < end / 3600:
+        raise ParameterError(
+            f"simulate: warm_up_hours={warm_up_hours!r} is not possible: it should be 0 to {end / 3600:g}."
+        )
+    if log not in ("auto", "exact", "folded"):
+        raise ParameterError(f'simulate: log={log!r} is not possible: it should be "auto", "exact" or "folded".')
+    if log == "auto" and isinstance(workload, Workload) and workload.expected(0.0, end) > EXACT_UP_TO:
+        log = "folded"
+    sim = Simulation(seed, region=region, replication=replication, log=log)
+    endpoint = sim.deploy(deployment, workload)
+    sim.run(until_s=end, progress=progress)
+    run: Run = endpoint.run
+    run.warm_up_hours = warm_up_hours
+    if sim.interrupted:
+        print(f"Stopped after {sim.env.now / 3600:.4g} of {end / 3600:.4g} hours: this run is partial.")
+    return run
+
+
+# --- at the border ------------------------------------------------------------------------------------------------------
+
+
+def _whole(owner: str, name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ParameterError(f"{owner}: {name}={value!r} is not possible: it should be a whole number of at least 0.")
+    return int(value)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f'Simulation: start={text!r} is not possible: it should be like "2026-01-05T00:00Z".'
+        ) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _end(now: float, hours: float | None, days: float | None, until_s: float | None) -> float:
+    """The instant a run ends [s], from the one of the three that was given."""
+    given = {
+        name: value for name, value in (("hours", hours), ("days", days), ("until_s", until_s)) if value is not None
+    }
+    if len(given) != 1:
+        raise ParameterError(f"run: give one of hours=, days= and until_s=, not {len(given)} of them.")
+    (name, value), unit = next(iter(given.items())), {"hours": 3600.0, "days": 86400.0}
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < math.inf:
+        raise ParameterError(f"run: {name}={value!r} is not possible: it should be a number greater than 0.")
+    end = float(value) if name == "until_s" else now + float(value) * unit[name]
+    if end <= now:
+        raise ParameterError(f"run: until_s={value!r} is not possible: the clock shows {now:g} s already.")
+    return end
+
+
+@contextmanager
+def _ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
+    """While inside, Ctrl-C calls *stop*; a second one interrupts at once, as always."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Bar:
+    """A progress bar over simulated time that appears once a run has taken two seconds; *shown* forces it on or off."""
+
+    def __init__(self, seconds: float, shown: bool | None) -> None:
+        self.seconds, self.shown, self.begun, self.bar = seconds, shown, time.monotonic(), None
+
+    def update(self, seconds: float) -> None:
+        """*seconds* of the run have passed on the simulated clock."""
+        late = time.monotonic() - self.begun > SHOW_PROGRESS_AFTER_S
+        if self.bar is None and (late if self.shown is None else self.shown):
+            from tqdm.auto import tqdm
+
+            form = "{l_bar}{bar}| {n:.0f}/{total:.0f} simulated s [{elapsed}<{remaining}]"
+            self.bar = tqdm(total=self.seconds, bar_format=form, leave=False)
+        if self.bar is not None:
+            self.bar.update(seconds - self.bar.n)
+
+    def close(self) -> None:
+        """The run is over."""
+        if self.bar is not None:
+            self.bar.close()
