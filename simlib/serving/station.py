@@ -97,7 +97,7 @@ class Station:
             self._make_room_in_log(self.rows + n)
             self.lane.log_times[lanes.ARRIVAL, self.rows : self.rows + n] = chunk.arrivals
         # of one kind whatever was given, so that the lanes are compiled once
-        columns = {name: np.require(column, float, "CW") for name, column in chunk._asdict().items()}
+        columns = {name: np.require(column, float, ["C", "W"]) for name, column in chunk._asdict().items()}
         self.lane = self.lane._replace(**columns)
         self.lane.state[0]["cursor"], self.lane.state[0]["first_row"] = 0, self.rows
         self.rows += n
@@ -106,11 +106,8 @@ class Station:
 
     def open(self, variant: int, instance: int) -> None:
         """*instance* comes into service.  Numbers of instances must rise."""
-        p = int(self.lane.places.shape[1])
-        used = [place for v, place in self._place_of.values() if v == variant]
-        if not used or max(used) + 1 < p:
-            p = max(used) + 1 if used else 0
-        else:
+        p = 1 + max((place for v, place in self._place_of.values() if v == variant), default=-1)
+        if p == self.lane.places.shape[1]:
             p = self._make_room_for_place(variant)
         self._place_of[instance] = (variant, p)
         lanes.open_place(self.lane, variant, p, instance, self.workers[variant], self.now)
@@ -160,7 +157,9 @@ class Station:
         codes[:, rows] = np.stack([np.zeros_like(inside["status"]), inside["variant"], inside["attempts"]])
         at = [lane.places[v, p]["instance"] for v, p in zip(inside["variant"], inside["place"], strict=True)]
         instance[rows] = np.where(inside["place"] == NOBODY, NOBODY, np.array(at, dtype=np.int32))
-        return Requests(*times, *codes[[lanes.STATUS, lanes.VARIANT_OF, lanes.ATTEMPTS_OF]], instance)
+        arrival, start, finish = times
+        status, variant, attempts = codes
+        return Requests(arrival, start, finish, status, variant, attempts, instance)
 
     # --- room ---
 
@@ -181,9 +180,7 @@ class Station:
         self.lane = lane._replace(
             requests=requests,
             service_of=_longer(lane.service_of, new),
-            spare=np.concatenate(
-                [np.arange(new - 1, old - 1, -1), lane.spare[:spare], np.zeros(old - spare, np.int64)]
-            ),
+            spare=_longer(np.concatenate([np.arange(new - 1, old - 1, -1), lane.spare[:spare]]), new),
             line=np.stack([_unrolled(lane, v, new) for v in range(len(lane.variants))]),
             retry_at=_longer(lane.retry_at, new),
             retry_of=_longer(lane.retry_of, new),
