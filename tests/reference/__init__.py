@@ -1,1 +1,1 @@
-"""The stations of simlib as plain SimPy processes, one request at a time.  The compiled lanes are proved against them."""
+"""The stations of simlib as plain SimPy processes, one request at a time: the lanes are proved against them."""
