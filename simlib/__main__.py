@@ -8,13 +8,21 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 COMMANDS = ("compare", "validate", "student_copy", "doctor")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one sentence, without the usage of all others."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`.\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one sentence on stderr and exit status 2."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="simlib",
         description="The last mile of machine learning on one simulated clock.",
         epilog="example: simlib doctor.  Each command's --help shows an example of its own.",
