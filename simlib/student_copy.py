@@ -38,7 +38,7 @@ SET_UP_FILES = (
     ".gitignore",
 )
 TEACHERS_ONLY = ("grading",)
-NEVER_COPIED = ("__pycache__", ".ipynb_checkpoints", ".simlib")
+NEVER_COPIED = ("__pycache__", ".ipynb_checkpoints", ".simlib", "generated-log.csv")  # the last: notebook 00 writes it
 
 
 @dataclass(frozen=True)
