@@ -88,10 +88,11 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Check a public function's arguments against its annotations; an error is one sentence."""
     validating = validate_call(config=_SETTINGS)(function)
     signature = inspect.signature(function)
+    owner = function.__name__ if function.__name__ != "__init__" else function.__qualname__.split(".")[-2]
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with one_sentence(function.__name__, signature):
+        with one_sentence(owner, signature):
             return validating(*args, **kwargs)
 
     return call
@@ -169,13 +170,15 @@ class one_sentence:
             return f"{self.owner}: {first['ctx']['error']}"
         name, value = self._name(first["loc"]), first["input"]
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            return f"{self.owner} has no parameter {name!r}; {nearest(name, self.signature.parameters)}"
+            known = [each for each in self.signature.parameters if each not in ("self", "cls")]
+            return f"{self.owner} has no parameter {name!r}; {nearest(name, known)}"
         if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
             return f"{self.owner} needs the parameter {name!r}."
         if first["type"] == "unexpected_positional_argument":
             names = ", ".join(self.signature.parameters)
             return f"{self.owner}: {_short(value)} has no name; write parameter=value, one of {names}."
-        wanted = first["msg"].removeprefix("Input ").replace("a dictionary or an instance of", "a")
+        wanted = first["msg"].removeprefix("Input ").removeprefix("String ")
+        wanted = wanted.replace("a dictionary or an instance of", "a")
         return f"{self.owner}: {name}={_short(value)} is not possible: it {wanted}{_hint(value, wanted)}."
 
     def _name(self, place: Iterable[str | int]) -> str:

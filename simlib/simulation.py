@@ -19,16 +19,19 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import simpy
+from pydantic import PlainValidator, SkipValidation
 
-from simlib.parameters import ParameterError
+from simlib.parameters import Flag, NonNegative, ParameterError, Positive, Text, Whole, checked
 from simlib.workload import Workload
 
 if TYPE_CHECKING:
     from simlib.results import Run
+else:
+    Run = object  # results, with pandas, is imported when a run is made; `checked` needs a name to look at before
 
 EXACT_UP_TO = 20_000_000
 """Requests a run expects at most for its log to be kept whole, with log="auto"."""
@@ -67,6 +70,38 @@ class Deployment(Protocol):
     def deploy(self, sim: "Simulation", workload: Workload, name: str, *, log: bool, from_cold: bool) -> Any: ...
 
 
+def _deployment(value: object) -> object:
+    if isinstance(value, type) or not callable(getattr(value, "deploy", None)):
+        raise ValueError(
+            f"deployment={_short(value)} is not a way to serve a model; write for instance serving.RealTime(model)."
+        )
+    return value
+
+
+def _workload(value: object) -> object:
+    if not isinstance(value, Workload):
+        raise ValueError(f"workload={_short(value)} is not a workload; write for instance workload.poisson(rate=20).")
+    return value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _moment(value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f'start={value!r} is not possible: it should be like "2026-01-05T00:00Z".') from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Served = Annotated[Deployment, PlainValidator(_deployment)]
+Called = Annotated[Workload, PlainValidator(_workload)]
+Process = Callable[..., Generator[simpy.Event, Any, Any]] | Generator[simpy.Event, Any, Any]
+
+
 class Simulation:
     """Several things on one clock.
 
@@ -84,18 +119,19 @@ class Simulation:
         Keep every request, or fold them into minutes and histograms; "auto" is exact up to 20 million requests.
     """
 
+    @checked
     def __init__(
         self,
-        seed: int = 0,
+        seed: Whole = 0,
         *,
-        start: str = "2026-01-05T00:00Z",
-        region: str = "us-east-1",
-        replication: int = 0,
+        start: Annotated[str, PlainValidator(_moment)] = "2026-01-05T00:00Z",
+        region: Text = "us-east-1",
+        replication: Whole = 0,
         log: Log = "auto",
     ) -> None:
         self.env = simpy.Environment(initial_time=0.0)
-        self.seed = _whole("Simulation", "seed", seed)
-        self.replication = _whole("Simulation", "replication", replication)
+        self.seed = seed
+        self.replication = replication
         self.started_at = _moment(start)
         self.region = region
         self.interrupted = False
@@ -117,7 +153,8 @@ class Simulation:
 
     # --- what runs ---
 
-    def deploy(self, deployment: Deployment, workload: Workload, *, from_cold: bool = False) -> Any:
+    @checked
+    def deploy(self, deployment: Served, workload: Called, *, from_cold: Flag = False) -> Any:
         """Start serving *workload* with *deployment*, now.
 
         Initial instances are in service at once, unless *from_cold*: then they launch first.
@@ -127,22 +164,18 @@ class Simulation:
         Endpoint
             Its `run` tells what came of it.
         """
-        if not hasattr(deployment, "deploy"):
-            raise ParameterError(f"deploy: deployment={deployment!r} is not possible: it should be one of serving's.")
-        if not isinstance(workload, Workload):
-            raise ParameterError(f"deploy: workload={workload!r} is not possible: it should be one of workload's.")
         name = f"endpoint-{len(self.endpoints) + 1}"
         endpoint = deployment.deploy(self, workload, name, log=self._log != "folded", from_cold=from_cold)
         self.endpoints.append(endpoint)
         return endpoint
 
-    def start(
-        self, process: "Callable[[Simulation], Generator[simpy.Event, Any, Any]] | Generator[Any, Any, Any]"
-    ) -> simpy.Process:
+    @checked
+    def start(self, process: Annotated[Process, SkipValidation]) -> simpy.Process:
         """Start a SimPy process: a generator, or a function that makes one from this simulation."""
-        story = process(self) if callable(process) else process
+        story: object = process(self) if callable(process) else process
         if not isinstance(story, Generator):
-            raise ParameterError(f"start: process={process!r} is not possible: it should be a generator function.")
+            wanted = "a function of the simulation with a `yield` in it"
+            raise ParameterError(f"start: process={_short(process)} is not possible: it should be {wanted}.")
         return self.env.process(story)
 
     # --- the event log ---
@@ -157,20 +190,21 @@ class Simulation:
 
     # --- running ---
 
+    @checked
     def run(
         self,
         *,
-        hours: float | None = None,
-        days: float | None = None,
-        until_s: float | None = None,
-        progress: bool | None = None,
+        hours: Positive | None = None,
+        days: Positive | None = None,
+        until_s: Positive | None = None,
+        progress: Flag | None = None,
     ) -> None:
         """Let *hours* or *days* pass, or run until the clock shows *until_s*.
 
         Ctrl-C stops at the next look; everything up to there stands, and runs are marked partial.  The progress bar
         shows itself after two seconds; *progress* forces it on or off.
         """
-        end = _end(self.env.now, hours, days, until_s)
+        end = _end("run", self.env.now, hours=hours, days=days, until_s=until_s)
         with _ctrl_c(self._interrupt), closing(_Bar(end - self.env.now, progress)) as bar:
             self.env.process(self._look(end, bar))
             while not self.interrupted and self.env.peek() < end:
@@ -195,18 +229,19 @@ class Simulation:
             bar.update(self.env.now - begin)
 
 
+@checked
 def simulate(
-    deployment: Deployment,
-    workload: Workload,
+    deployment: Served,
+    workload: Called,
     *,
-    hours: float | None = None,
-    days: float | None = None,
-    seed: int = 0,
-    warm_up_hours: float = 0,
+    hours: Positive | None = None,
+    days: Positive | None = None,
+    seed: Whole = 0,
+    warm_up_hours: NonNegative = 0.0,
     log: Log = "auto",
-    progress: bool | None = None,
-    region: str = "us-east-1",
-    replication: int = 0,
+    progress: Flag | None = None,
+    region: Text = "us-east-1",
+    replication: Whole = 0,
 ) -> "Run":
     """Serve *workload* with *deployment* for *hours* or *days*, and return what came of it.
 
@@ -223,14 +258,12 @@ def simulate(
     ParameterError
         One sentence that names the parameter, its value and what would be right.
     """
-    end = _end(0.0, hours, days, None)
-    if not 0 <= warm_up_hours < end / 3600:
+    end = _end("simulate", 0.0, hours=hours, days=days)
+    if not warm_up_hours < end / 3600:
         raise ParameterError(
-            f"simulate: warm_up_hours={warm_up_hours!r} is not possible: it should be 0 to {end / 3600:g}."
+            f"simulate: warm_up_hours={warm_up_hours!r} is not possible: it should be less than {end / 3600:g}."
         )
-    if log not in ("auto", "exact", "folded"):
-        raise ParameterError(f'simulate: log={log!r} is not possible: it should be "auto", "exact" or "folded".')
-    if log == "auto" and isinstance(workload, Workload) and workload.expected(0.0, end) > EXACT_UP_TO:
+    if log == "auto" and workload.expected(0.0, end) > EXACT_UP_TO:
         log = "folded"
     sim = Simulation(seed, region=region, replication=replication, log=log)
     endpoint = sim.deploy(deployment, workload)
@@ -242,38 +275,19 @@ def simulate(
     return run
 
 
-# --- at the border ------------------------------------------------------------------------------------------------------
+# --- running, in parts ----------------------------------------------------------------------------------------------
 
 
-def _whole(owner: str, name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise ParameterError(f"{owner}: {name}={value!r} is not possible: it should be a whole number of at least 0.")
-    return int(value)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise ParameterError(
-            f'Simulation: start={text!r} is not possible: it should be like "2026-01-05T00:00Z".'
-        ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _end(now: float, hours: float | None, days: float | None, until_s: float | None) -> float:
-    """The instant a run ends [s], from the one of the three that was given."""
-    given = {
-        name: value for name, value in (("hours", hours), ("days", days), ("until_s", until_s)) if value is not None
-    }
+def _end(owner: str, now: float, **lengths: float | None) -> float:
+    """The instant a run ends [s], from the one length that was given."""
+    given = [(name, value) for name, value in lengths.items() if value is not None]
     if len(given) != 1:
-        raise ParameterError(f"run: give one of hours=, days= and until_s=, not {len(given)} of them.")
-    (name, value), unit = next(iter(given.items())), {"hours": 3600.0, "days": 86400.0}
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < math.inf:
-        raise ParameterError(f"run: {name}={value!r} is not possible: it should be a number greater than 0.")
-    end = float(value) if name == "until_s" else now + float(value) * unit[name]
+        names = " or ".join(f"{name}=" for name in lengths)
+        raise ParameterError(f"{owner}: give {names}, exactly one of them; this call gives {len(given)}.")
+    name, value = given[0]
+    end = value if name == "until_s" else now + value * {"hours": 3600.0, "days": 86400.0}[name]
     if end <= now:
-        raise ParameterError(f"run: until_s={value!r} is not possible: the clock shows {now:g} s already.")
+        raise ParameterError(f"{owner}: {name}={value!r} is not possible: the clock shows {now:g} s already.")
     return end
 
 
@@ -300,7 +314,8 @@ class _Bar:
     """A progress bar over simulated time that appears once a run has taken two seconds; *shown* forces it on or off."""
 
     def __init__(self, seconds: float, shown: bool | None) -> None:
-        self.seconds, self.shown, self.begun, self.bar = seconds, shown, time.monotonic(), None
+        self.seconds, self.shown, self.begun = seconds, shown, time.monotonic()
+        self.bar: Any = None
 
     def update(self, seconds: float) -> None:
         """*seconds* of the run have passed on the simulated clock."""
