@@ -169,13 +169,13 @@ class one_sentence:
         if first["type"] == "value_error":  # our own words, from a __post_init__
             return f"{self.owner}: {first['ctx']['error']}"
         name, value = self._name(first["loc"]), first["input"]
+        known = [each for each in self.signature.parameters if each not in ("self", "cls")]
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            known = [each for each in self.signature.parameters if each not in ("self", "cls")]
             return f"{self.owner} has no parameter {name!r}; {nearest(name, known)}"
         if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
             return f"{self.owner} needs the parameter {name!r}."
         if first["type"] == "unexpected_positional_argument":
-            names = ", ".join(self.signature.parameters)
+            names = ", ".join(known)
             return f"{self.owner}: {_short(value)} has no name; write parameter=value, one of {names}."
         wanted = first["msg"].removeprefix("Input ").removeprefix("String ")
         wanted = wanted.replace("a dictionary or an instance of", "a")
