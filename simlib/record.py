@@ -21,7 +21,7 @@ STATUSES = ("inside", "completed", "throttled", "rejected", "expired", "timed_ou
 ARRIVED, RETRIED, LATENCY_NS, BUSY_NS = 0, 7, 8, 9
 TALLIES = 10
 
-# --- folded latencies: 64 bins an octave from 2^-20 s (1 us) to 2^20 s, so a bin's middle is within 0.8 % of its members
+# --- folded latencies: 64 bins an octave from 2^-20 s (1 us) to 2^20 s: a bin's middle is within 0.8 % of its members
 BINS_PER_OCTAVE, FIRST_OCTAVE, OCTAVES = 64, -20, 40
 BINS = OCTAVES * BINS_PER_OCTAVE + 1  # bin 0 holds what is shorter than 1 us
 

@@ -16,18 +16,19 @@ counts, and for each hour a histogram of latencies on a logarithmic scale, whose
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from simlib import pricing
-from simlib.parameters import ParameterError, from_json, to_json
+from simlib.parameters import NonNegative, ParameterError, Positive, checked, from_json, to_json
 from simlib.plots import Words
 from simlib.record import (
     ARRIVED,
@@ -102,10 +103,10 @@ class Run:
                 "arrival_s": log.arrival,
                 "start_s": log.start,
                 "finish_s": log.finish,
-                "status": pd.Categorical.from_codes(log.status, categories=list(STATUSES)),
+                "status": pd.Categorical.from_codes(log.status, categories=pd.Index(STATUSES)),
                 "cold": np.zeros(len(log.arrival), dtype=bool),
                 "instance": log.instance,
-                "variant": pd.Categorical.from_codes(log.variant, categories=list(self.snapshot.variants)),
+                "variant": pd.Categorical.from_codes(log.variant, categories=pd.Index(self.snapshot.variants)),
                 "attempts": log.attempts,
             },
             copy=False,
@@ -138,14 +139,16 @@ class Run:
         Marks: V verified in a vendor's text, S secondary source, D derived, U undocumented, A yours.
         """
         rows = list(self.snapshot.assumptions)
-        for line in self.invoice.itertuples():
-            if line.mark != "V":
-                rows.append((f"price of {line.item}", f"{line.unit_price:g} $/{line.unit}", line.mark, line.source))
+        for line in self.invoice.to_dict("records"):
+            if line["mark"] != "V":
+                price = f"{line['unit_price']:g} $/{line['unit']}"
+                rows.append((f"price of {line['item']}", price, line["mark"], line["source"]))
         return pd.DataFrame(rows, columns=["parameter", "value", "mark", "source"])
 
     # --- what follows from it ---
 
-    def summary(self, *, warm_up_hours: float | None = None) -> pd.Series:
+    @checked
+    def summary(self, *, warm_up_hours: NonNegative | None = None) -> pd.Series:
         """The run in a dozen figures.
 
         requests, completed (counts); error_rate (share of the answered that got an error); mean_s p50_s p95_s p99_s
@@ -192,7 +195,8 @@ class Run:
         latencies: np.ndarray = log.finish[done] - log.arrival[done]
         return latencies
 
-    def timeline(self, every_s: float = 60) -> pd.DataFrame:
+    @checked
+    def timeline(self, every_s: Positive = 60.0) -> pd.DataFrame:
         """The run over time, one row a period [t, t + every_s), by CloudWatch's metric names.
 
         Invocations (attempts), InvocationsPerInstance (sum over attempts of 1 / instances in service), ModelLatency
@@ -205,7 +209,7 @@ class Run:
         every_s : float
             Length of a period [s], a multiple of 60 (CloudWatch's own period).
         """
-        if not (every_s >= 60 and every_s % 60 == 0):
+        if every_s % 60:
             raise ParameterError(
                 f"timeline: every_s={every_s!r} is not possible: it should be a multiple of 60 seconds."
             )
@@ -253,9 +257,10 @@ class Run:
 
     def _measured_from(self, warm_up_hours: float) -> float:
         begin, end = self.snapshot.begin_s, self.snapshot.end_s
-        if not 0 <= warm_up_hours * 3600 < max(end - begin, 1e-9):
+        if not warm_up_hours * 3600 < max(end - begin, 1e-9):
             raise ParameterError(
-                f"summary: warm_up_hours={warm_up_hours!r} is not possible: it should be 0 to {(end - begin) / 3600:g}."
+                f"summary: warm_up_hours={warm_up_hours!r} is not possible: it should be less than "
+                f"{(end - begin) / 3600:g}."
             )
         if self.folded and (warm_up_hours % 1 or (warm_up_hours and begin % 3600)):
             raise ParameterError(f"summary: warm_up_hours={warm_up_hours!r} should be whole hours: this run is folded.")
@@ -296,13 +301,10 @@ class Run:
 
     def _worker_seconds(self, edges: np.ndarray) -> np.ndarray:
         """Seconds that workers were there, in service or draining, between neighbouring *edges* [s]."""
-        lives = self.snapshot.instances
+        lives, last = self.snapshot.instances, self.snapshot.end_s
         workers = np.array(self.snapshot.workers)[np.array(lives["variant"], dtype=int)]
-        begin, end = np.array(lives["in_service_s"]), np.minimum(lives["gone_s"], self.snapshot.end_s)
-        there = (
-            np.clip(edges[:, None], begin, np.maximum(begin, end)) - begin if len(begin) else np.zeros((len(edges), 0))
-        )
-        there[:, ~np.isfinite(begin)] = 0.0
+        begin, end = np.minimum(lives["in_service_s"], last), np.minimum(lives["gone_s"], last)
+        there = np.clip(edges[:, None], begin, np.maximum(begin, end)) - begin
         return np.diff(there @ workers)
 
     def _in_service_at(self, moments: np.ndarray) -> np.ndarray:
@@ -334,9 +336,9 @@ class Run:
         self._conserves()
         self._keeps_within_capacity()
         self._bill_adds_up()
-        if not self.folded:
-            self._log_agrees()
-            self._causes_come_first()
+        if self.snapshot.requests is not None:
+            self._log_agrees(self.snapshot.requests)
+            self._causes_come_first(self.snapshot.requests)
 
     def _keeps_within_capacity(self) -> None:
         busy = self.snapshot.tally[:, :, BUSY_NS].sum(axis=0) / 1e9
@@ -349,19 +351,17 @@ class Run:
             )
 
     def _bill_adds_up(self) -> None:
-        total = math.fsum(line.quantity * line.unit_price for line in self.invoice.itertuples())
+        total = math.fsum(self.invoice["quantity"] * self.invoice["unit_price"])
         if not math.isclose(total, self.invoice.attrs["total"], rel_tol=1e-12, abs_tol=1e-12):
             raise InvariantError(f"I5 bill: the lines add up to {total}, not to {self.invoice.attrs['total']}.")
 
-    def _log_agrees(self) -> None:
-        log = self.snapshot.requests
+    def _log_agrees(self, log: Requests) -> None:
         by_log, by_tally = np.bincount(log.status, minlength=7), self.snapshot.tally.sum(axis=(0, 1))[:7].copy()
         by_tally[INSIDE] -= by_tally[1:].sum()
         if not np.array_equal(by_log, by_tally):
             raise InvariantError(f"I1 conservation: the log counts {by_log}, the tally {by_tally}.")
 
-    def _causes_come_first(self) -> None:
-        log = self.snapshot.requests
+    def _causes_come_first(self, log: Requests) -> None:
         if (np.diff(log.arrival) < 0).any():
             raise InvariantError("I3 clock: requests are not in order of arrival.")
         begun, ended = ~np.isnan(log.start), ~np.isnan(log.finish)
@@ -375,8 +375,15 @@ class Run:
 
     # --- keeping it ---
 
+    @checked
     def save(self, path: str | Path) -> None:
-        """Write the run to one file (a zip of arrays and JSON; no pickle), replacing it in one step."""
+        """Write the run to one file (a zip of arrays and JSON; no pickle), replacing it in one step.
+
+        Raises
+        ------
+        ParameterError
+            If the file cannot be written.
+        """
         path = Path(path)
         draft = path.with_name(path.name + ".part")
         story, arrays = _told(self.snapshot)
@@ -385,11 +392,14 @@ class Run:
             with draft.open("wb") as file:
                 np.savez_compressed(file, allow_pickle=False, story=np.array(json.dumps(story)), **arrays)
             draft.replace(path)
+        except OSError as error:
+            raise ParameterError(f"save: {str(path)!r} cannot be written: {error.strerror or error}.") from None
         finally:
             draft.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Run":
+    @checked
+    def load(cls, path: str | Path) -> Self:
         """The run that `save` wrote.
 
         Raises
@@ -403,7 +413,9 @@ class Run:
             story = json.loads(str(arrays.pop("story")))
             if story.pop("format") != FORMAT:
                 raise KeyError("format")
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except OSError as error:
+            raise ParameterError(f"load: {str(path)!r} cannot be read: {error.strerror or error}.") from None
+        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             raise ParameterError(f"load: {str(path)!r} is not a run that this version of simlib saved.") from None
         return cls(warm_up_hours=story.pop("warm_up_hours"), snapshot=_retold(story, arrays))
 
@@ -453,9 +465,9 @@ def _retold(story: dict[str, Any], arrays: dict[str, np.ndarray]) -> Snapshot:
     from simlib.simulation import Event
 
     columns = {name.removeprefix("requests."): column for name, column in arrays.items() if "." in name}
+    as_they_are: dict[str, Any] = {name: story[name] for name in _PLAIN} | {name: arrays[name] for name in _ARRAYS}
     return Snapshot(
-        **{name: story[name] for name in _PLAIN},
-        **{name: arrays[name] for name in _ARRAYS},
+        **as_they_are,
         deployment=from_json(story["deployment"]),
         workload=from_json(story["workload"]),
         started_at=datetime.fromisoformat(story["started_at"]),
