@@ -297,10 +297,13 @@ def _ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only
         return
-    before = signal.getsignal(signal.SIGINT)
+    before, presses = signal.getsignal(signal.SIGINT), 0
 
     def handle(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
+        nonlocal presses
+        presses += 1
+        if presses > 1:
+            raise KeyboardInterrupt
         stop()
 
     signal.signal(signal.SIGINT, handle)
@@ -308,6 +311,8 @@ def _ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+    if presses > 1:  # raised inside a SimPy process, it only ended that process
+        raise KeyboardInterrupt
 
 
 class _Bar:
