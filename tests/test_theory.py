@@ -112,7 +112,7 @@ def test_the_exact_value_lies_in_the_interval(case):
     for figure in validate.judge(case, seed=0, replications=REPLICATIONS):
         assert figure.inside, figure
         if "over" not in figure.figure:  # of a tail of 1 % six short runs know little
-            assert figure.half_width < 0.15 * figure.exact  # an interval that says something
+            assert figure.half_width < 0.25 * figure.exact  # an interval that says something
 
 
 def test_what_is_certain_is_exact():
