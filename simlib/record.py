@@ -60,6 +60,7 @@ class Snapshot:
     variants: Sequence[str]
     workers: Sequence[int]  # of one instance, for each variant
     instances: dict[str, list[Any]]  # columns: number variant launched_s … gone_s ended
+    desired: Sequence[tuple[float, int, int]]  # (time [s], variant, instances asked for from then on)
     requests: Requests | None  # None where the run is folded
     tally: np.ndarray  # [v, m, column]
     per_instance: np.ndarray  # [v, m] sum over attempts of 1 / instances in service

@@ -201,8 +201,8 @@ class Run:
 
         Invocations (attempts), InvocationsPerInstance (sum over attempts of 1 / instances in service), ModelLatency
         (mean of the requests completed in the period [s]), Invocation4XXErrors (throttled), Invocation5XXErrors
-        (rejected, timed out, failed), Instances (in service at the end of the period), Concurrency (callers waiting for
-        an answer at its end), Utilization (busy share of the workers in service).
+        (rejected, timed out, failed), Instances (in service at the end of the period), DesiredInstances (asked for by
+        then), Concurrency (callers waiting for an answer then), Utilization (busy share of the workers in service).
 
         Parameters
         ----------
@@ -228,6 +228,7 @@ class Run:
                 "Invocation4XXErrors": tally[:, THROTTLED],
                 "Invocation5XXErrors": tally[:, [REJECTED, EXPIRED, TIMED_OUT, FAILED]].sum(axis=1),
                 "Instances": self._in_service_at(ends),
+                "DesiredInstances": self._desired_at(ends),
                 "Concurrency": np.cumsum(tally[:, ARRIVED] - tally[:, 1:7].sum(axis=1)),
                 "Utilization": utilization,
             },
@@ -312,6 +313,15 @@ class Run:
         lives = self.snapshot.instances
         came, went = np.sort(lives["in_service_s"]), np.sort(lives["draining_s"])
         return np.searchsorted(came, moments) - np.searchsorted(went, moments)
+
+    def _desired_at(self, moments: np.ndarray) -> np.ndarray:
+        """Instances asked for just before each moment."""
+        asked = np.zeros(len(moments), dtype=int)
+        for variant in range(len(self.snapshot.variants)):
+            changes = [(time, wanted) for time, v, wanted in self.snapshot.desired if v == variant]
+            times, wanted = np.array([c[0] for c in changes]), np.array([0, *(c[1] for c in changes)])
+            asked += wanted[np.searchsorted(times, moments)]
+        return asked
 
     # --- invariants (docs/invariants.md) ---
 
@@ -437,7 +447,10 @@ def _summed(rows: np.ndarray, group: int) -> np.ndarray:
 
 
 _ARRAYS = ("tally", "per_instance", "histogram", "inside", "waiting")
-_PLAIN = ("name", "seed", "replication", "region", "begin_s", "end_s", "partial", "variants", "workers", "instances")
+_PLAIN = (
+    *("name", "seed", "replication", "region", "begin_s", "end_s", "partial"),
+    *("variants", "workers", "instances", "desired"),
+)
 _ROWS = ("events", "assumptions")
 
 

@@ -5,5 +5,15 @@
 
 from simlib.serving.fleet import InstanceLife
 from simlib.serving.realtime import RealTime, Retry, Variant
+from simlib.serving.scaling import ScheduledScaling, Step, StepScaling, TargetTracking
 
-__all__ = ["InstanceLife", "RealTime", "Retry", "Variant"]
+__all__ = [
+    "InstanceLife",
+    "RealTime",
+    "Retry",
+    "ScheduledScaling",
+    "Step",
+    "StepScaling",
+    "TargetTracking",
+    "Variant",
+]

@@ -1,45 +1,29 @@
 """A running real-time endpoint: its station in the lanes, the lives of its instances, and the commands decisions give.
 
-Whoever decides is a SimPy process and calls the methods here.  Each brings the lane to the clock's instant first, so a
-decision never sees later than now, and what it changes counts from now on.
+Whoever decides is a SimPy process and calls the methods here.  Whatever reads or changes the lane brings it to the
+clock's instant first, so a decision never sees later than now, and what it changes counts from now on.
 """
 
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import simpy
 
 from simlib import pricing
-from simlib.parameters import ParameterError
+from simlib.parameters import NonNegative, ParameterError, Text, Whole, checked
 from simlib.record import COMPLETED, FAILED, TIMED_OUT, Snapshot
 from simlib.results import Run
 from simlib.serving import lanes
+from simlib.serving.autoscaler import Autoscaler
 from simlib.serving.demand import chunks
-from simlib.serving.fleet import Instance
+from simlib.serving.fleet import Fleet, Instance
 from simlib.serving.realtime import RealTime, named
 from simlib.serving.station import Rules, Station
 
 if TYPE_CHECKING:
     from simlib.simulation import Simulation
     from simlib.workload import Workload
-
-P = ParamSpec("P")
-R = TypeVar("R")
-Story = Generator[simpy.Event, Any, None]
-
-
-def at_the_clock(command: Callable[Concatenate["Endpoint", P], R]) -> Callable[Concatenate["Endpoint", P], R]:
-    """A command that first brings the lane to the clock's instant."""
-
-    @wraps(command)
-    def call(self: "Endpoint", *args: P.args, **kwargs: P.kwargs) -> R:
-        self.advance()
-        return command(self, *args, **kwargs)
-
-    return call
 
 
 class Endpoint:
@@ -51,18 +35,23 @@ class Endpoint:
         self.sim, self.deployment, self.workload, self.name = sim, deployment, workload, name
         self.variants = deployment.fleets
         self.instances: list[Instance] = []
+        self.desired_log: list[tuple[float, int, int]] = []
         self.deployed_s = sim.env.now
         self._logs = log
-        self.station = Station(
-            _rules(deployment, log=log),
-            [variant.workers for variant in self.variants],
-            chunks(sim, workload, deployment),
-        )
+        workers = [variant.workers for variant in self.variants]
+        self.station = Station(_rules(deployment, log=log), workers, chunks(sim, workload, deployment))
         self.station.advance(sim.env.now)
         self.station.weigh([variant.weight for variant in self.variants])
-        for v, variant in enumerate(self.variants):
-            for _ in range(variant.initial_instance_count):
-                self._launch(v) if from_cold else self._appear(v)
+        self.fleets = [Fleet(self, v) for v in range(len(self.variants))]
+        for v, (variant, fleet) in enumerate(zip(self.variants, self.fleets, strict=True)):
+            if from_cold:
+                fleet.set_desired(variant.initial_instance_count, "deployed")
+            else:
+                for _ in range(variant.initial_instance_count):
+                    fleet.appear()
+                self.desired_log.append((sim.env.now, v, fleet.desired))
+            if deployment.policies:
+                Autoscaler(self, v, deployment.policies)
 
     # --- commands ---
 
@@ -71,94 +60,63 @@ class Endpoint:
         if self.station.now < self.sim.env.now:
             self.station.advance(self.sim.env.now)
 
-    def launch(self, variant: str | None = None) -> int:
-        """Launch one more instance; it serves once it is up and ready.  Returns its number."""
-        return self._launch(named(self.variants, variant)).number
+    @checked
+    def scale_to(self, instances: Whole, *, variant: Text | None = None) -> None:
+        """Ask for so many instances: missing ones are launched, surplus ones drained (or cancelled on their way)."""
+        self.set_desired(named(self.variants, variant), instances, "asked for")
 
-    @at_the_clock
-    def drain(self, instance: int) -> None:
-        """Take an instance out of service; it has `drain_s` seconds to finish what it has."""
+    @checked
+    def drain(self, instance: Whole) -> None:
+        """Take an instance out of service for good; it has `drain_s` seconds to finish what it has."""
         leaving = self._serving(instance)
-        self.station.drain(instance)
-        leaving.draining_s = self.sim.env.now
-        self._tell("draining", "", leaving)
-        self.sim.env.process(self._drain(leaving))
+        fleet = self.fleets[leaving.variant]
+        fleet.desired -= 1
+        self.desired_log.append((self.sim.env.now, leaving.variant, fleet.desired))
+        fleet.take_away(leaving)
 
-    def crash(self, instance: int) -> None:
-        """An instance dies at once, and everything it had not answered fails."""
-        self._end(self._serving(instance), "crashed")
+    @checked
+    def crash(self, instance: Whole) -> None:
+        """An instance dies at once, and everything it had not answered fails.  The platform launches another."""
+        dying = self._serving(instance)
+        self.fleets[dying.variant].crash(dying)
 
-    @at_the_clock
-    def set_weights(self, weights: Mapping[str, float]) -> None:
+    @checked
+    def set_weights(self, weights: Mapping[Text, NonNegative]) -> None:
         """From now on requests go to variants in proportion to these weights; those not named keep theirs."""
+        self.advance()
         now = self.station.lane.variants["weight"].tolist()
         for name, weight in weights.items():
-            if not (isinstance(weight, int | float) and 0 <= weight < math.inf):
-                raise ParameterError(
-                    f"set_weights: {name}={weight!r} is not possible: it should be a number of at least 0."
-                )
-            now[named(self.variants, name)] = float(weight)
+            now[named(self.variants, name)] = weight
         if sum(now) <= 0:
             raise ParameterError("set_weights: at least one variant should keep a weight greater than 0.")
         self.station.weigh(now)
-        self._tell("weights", ", ".join(f"{v.name}={w:g}" for v, w in zip(self.variants, now, strict=True)))
+        self.tell("weights", ", ".join(f"{v.name}={w:g}" for v, w in zip(self.variants, now, strict=True)))
 
-    # --- lives of instances ---
+    # --- for whoever decides ---
 
-    def _appear(self, variant: int) -> None:
-        """An instance that was in service before the story begins."""
-        instance = self._new(variant)
-        instance.machine_up_s = self.sim.env.now
-        self._in_service(instance)
+    def in_service(self, variant: int) -> int:
+        """Instances of a variant that take requests now."""
+        return self.fleets[variant].in_service
 
-    def _launch(self, variant: int) -> Instance:
-        instance = self._new(variant)
-        self.sim.env.process(self._come_up(instance))
-        return instance
+    @property
+    def desired(self) -> list[int]:
+        """Instances asked for, for each variant."""
+        return [fleet.desired for fleet in self.fleets]
 
-    def _new(self, variant: int) -> Instance:
-        instance = Instance(len(self.instances), variant, self.sim.env.now)
-        self.instances.append(instance)
-        self._tell("launching", "", instance)
-        return instance
+    def set_desired(self, variant: int, wanted: int, why: str) -> None:
+        """Ask for *wanted* instances of a variant, and note why."""
+        self.fleets[variant].set_desired(wanted, why)
 
-    def _come_up(self, instance: Instance) -> Story:
-        life, env = self.deployment.instance_life, self.sim.env
-        rng = self.sim.rng(self.name, "instance", str(instance.number))
-        yield env.timeout(float(life.launch.sample(1, rng)[0]))
-        instance.machine_up_s = env.now
-        self._tell("machine up", "", instance)
-        yield env.timeout(float(life.container_start.sample(1, rng)[0]))
-        yield env.timeout(life.getting_ready_s(self.variants[instance.variant].model))
-        self._in_service(instance)
-
-    @at_the_clock
-    def _in_service(self, instance: Instance) -> None:
-        self.station.open(instance.variant, instance.number)
-        instance.in_service_s = self.sim.env.now
-        self._tell("in service", "", instance)
-
-    def _drain(self, instance: Instance) -> Story:
-        yield self.sim.env.timeout(self.deployment.instance_life.drain_s)
-        if instance.gone_s == math.inf:  # it may have crashed meanwhile
-            self._end(instance, "drained")
-
-    @at_the_clock
-    def _end(self, instance: Instance, how: str) -> None:
-        self.station.kill(instance.number)
-        instance.draining_s = min(instance.draining_s, self.sim.env.now)
-        instance.gone_s, instance.ended = self.sim.env.now, how
-        self._tell("gone", how, instance)
+    def tell(self, kind: str, detail: str, variant: int | None = None) -> None:
+        """Note an event about this endpoint or one of its variants."""
+        part = f"/{self.variants[variant].name}" if variant is not None and len(self.variants) > 1 else ""
+        self.sim.tell(kind, self.name + part, detail)
 
     def _serving(self, number: int) -> Instance:
         serving = {i.number: i for i in self.instances if i.serving}
         if number not in serving:
             raise ParameterError(f"{self.name} has no instance {number!r} in service; it has {list(serving)}.")
         return serving[number]
-
-    def _tell(self, kind: str, detail: str, instance: Instance | None = None) -> None:
-        subject = self.name if instance is None else f"{self.name}/instance {instance.number}"
-        self.sim.tell(kind, subject, detail)
 
     # --- what came of it ---
 
@@ -185,7 +143,8 @@ class Endpoint:
             partial=self.sim.interrupted,
             variants=[variant.name for variant in self.variants],
             workers=[variant.workers for variant in self.variants],
-            instances=_frame_of(self.instances),
+            instances=_columns_of(self.instances),
+            desired=tuple(self.desired_log),
             requests=self.station.log() if self._logs else None,
             tally=lane.tally[:, :minutes].copy(),
             per_instance=lane.per_instance[:, :minutes].copy(),
@@ -231,7 +190,7 @@ def _rules(deployment: RealTime, *, log: bool) -> Rules:
     )
 
 
-def _frame_of(instances: list[Instance]) -> dict[str, list[Any]]:
+def _columns_of(instances: list[Instance]) -> dict[str, list[Any]]:
     """The lives as columns."""
     names = ("number", "variant", "launched_s", "machine_up_s", "in_service_s", "draining_s", "gone_s", "ended")
     return {name: [getattr(instance, name) for instance in instances] for name in names}

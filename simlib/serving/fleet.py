@@ -1,4 +1,4 @@
-"""The life of an instance: a machine is launched, its container starts, it serves, it drains, it is gone.
+"""The instances of an endpoint: each is launched, becomes ready, serves, drains and is gone; lost ones are replaced.
 
     launched ──launch──▶ machine up ──container start, download, load──▶ in service ──drain──▶ draining ──30 s──▶ gone
                          └ billed from here …                                                     … to here ┘
@@ -7,11 +7,20 @@ Each instance is one SimPy process.  What is not documented by the platform is a
 """
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import simpy
 
 from simlib.model import Law, ModelProfile, lognormal
 from simlib.parameters import NonNegative, Positive, config
+from simlib.turns import FAULT, LIFE, pause
+
+if TYPE_CHECKING:
+    from simlib.serving.endpoint import Endpoint
+
+Story = Generator[simpy.Event, Any, None]
 
 
 @config
@@ -27,6 +36,9 @@ class InstanceLife:
         From the machine being up until the container asks for the model [s].  Assumption.
     download_mb_per_s : float
         Speed at which the model artifact arrives [MB/s].  Assumption.
+    startup_health_check_timeout_s : float
+        A container that is not ready so long after its start is given up, and the instance replaced [s]; 480 on
+        SageMaker (`ContainerStartupHealthCheckTimeoutInSeconds`, 60 to 3600).
     drain_s : float
         From SIGTERM to SIGKILL [s]; 30 on SageMaker (developer guide, "your own inference code").
     crash_rate_per_day : float
@@ -38,6 +50,7 @@ class InstanceLife:
     launch: Law = field(default=lognormal(mean=150, cv=0.25), kw_only=True)
     container_start: Law = field(default=lognormal(mean=45, cv=0.25), kw_only=True)
     download_mb_per_s: Positive = field(default=100.0, kw_only=True)
+    startup_health_check_timeout_s: Positive = field(default=480.0, kw_only=True)
     drain_s: NonNegative = field(default=30.0, kw_only=True)
     crash_rate_per_day: NonNegative = field(default=0.0, kw_only=True)
     scale_in_takes: Literal["newest", "oldest", "idlest"] = field(default="newest", kw_only=True)
@@ -58,9 +71,140 @@ class Instance:
     in_service_s: float = math.inf
     draining_s: float = math.inf
     gone_s: float = math.inf
-    ended: str = ""  # "drained", "crashed" or, while it lives, nothing
+    ended: str = ""  # "drained", "crashed", "cancelled", "not healthy" or, while it lives, nothing
 
     @property
     def serving(self) -> bool:
         """Whether it takes requests."""
         return self.in_service_s < math.inf and self.draining_s == math.inf
+
+    @property
+    def staying(self) -> bool:
+        """Whether it serves or is on its way to."""
+        return self.draining_s == math.inf and self.gone_s == math.inf
+
+
+class Fleet:
+    """The instances of one variant, and how many of them are wanted."""
+
+    def __init__(self, endpoint: "Endpoint", variant: int) -> None:
+        self.endpoint, self.variant = endpoint, variant
+        self.env, self.life = endpoint.sim.env, endpoint.deployment.instance_life
+        self.model = endpoint.variants[variant].model
+        self.desired = 0
+        self.in_service = 0
+        self._coming: dict[int, simpy.Process] = {}
+
+    # --- how many ---
+
+    def set_desired(self, wanted: int, why: str) -> None:
+        """Launch or take away instances until *wanted* serve or are on their way."""
+        self.endpoint.tell("capacity", f"{self.desired} → {wanted}: {why}", self.variant)
+        self.desired = wanted
+        self.endpoint.desired_log.append((self.env.now, self.variant, wanted))
+        self._launch_missing()
+        for instance in self._leaving(len(self._staying()) - wanted):
+            self.take_away(instance)
+
+    def _staying(self) -> list[Instance]:
+        return [i for i in self.endpoint.instances if i.variant == self.variant and i.staying]
+
+    def _launch_missing(self) -> None:
+        for _ in range(self.desired - len(self._staying())):
+            instance = self._new()
+            self._coming[instance.number] = self.env.process(self._come_up(instance))
+
+    def _leaving(self, count: int) -> list[Instance]:
+        """The *count* instances that a scale-in takes."""
+        staying = self._staying()
+        if self.life.scale_in_takes == "newest":
+            staying.reverse()
+        elif self.life.scale_in_takes == "idlest":
+            staying.sort(key=lambda i: (self.endpoint.station.held(i.number) if i.serving else -1, -i.number))
+        return staying[: max(0, count)]
+
+    # --- one life ---
+
+    def appear(self) -> None:
+        """An instance that was in service before the story begins."""
+        self.desired += 1
+        instance = self._new()
+        instance.machine_up_s = self.env.now
+        self._enter_service(instance)
+
+    def _new(self) -> Instance:
+        instance = Instance(len(self.endpoint.instances), self.variant, self.env.now)
+        self.endpoint.instances.append(instance)
+        self._tell("launching", instance)
+        return instance
+
+    def _come_up(self, instance: Instance) -> Story:
+        """Machine, container, model; then in service.  A scale-in may cancel it on the way."""
+        rng = self.endpoint.sim.rng(self.endpoint.name, "instance", str(instance.number))
+        launch, container = (float(law.sample(1, rng)[0]) for law in (self.life.launch, self.life.container_start))
+        ready = container + self.life.getting_ready_s(self.model)
+        patience = self.life.startup_health_check_timeout_s
+        try:
+            yield pause(self.env, launch, LIFE)
+            instance.machine_up_s = self.env.now
+            self._tell("machine up", instance)
+            yield pause(self.env, min(ready, patience), LIFE)
+        except simpy.Interrupt:
+            self._end(instance, "cancelled")
+            return
+        del self._coming[instance.number]
+        if ready <= patience:
+            self._enter_service(instance)
+        else:
+            self._end(instance, "not healthy")
+            self._launch_missing()
+
+    def _enter_service(self, instance: Instance) -> None:
+        self.endpoint.advance()
+        self.endpoint.station.open(self.variant, instance.number)
+        instance.in_service_s = self.env.now
+        self.in_service += 1
+        self._tell("in service", instance)
+        if self.life.crash_rate_per_day > 0:
+            self.env.process(self._crash_one_day(instance))
+
+    def _crash_one_day(self, instance: Instance) -> Story:
+        rng = self.endpoint.sim.rng(self.endpoint.name, "crash", str(instance.number))
+        yield pause(self.env, rng.exponential(86400 / self.life.crash_rate_per_day), FAULT)
+        if instance.gone_s == math.inf:
+            self.crash(instance)
+
+    def crash(self, instance: Instance) -> None:
+        """The instance dies with everything it had not answered; the platform replaces it."""
+        self._end(instance, "crashed")
+        self._launch_missing()
+
+    def take_away(self, instance: Instance) -> None:
+        """Drain an instance in service; cancel one that is on its way."""
+        if instance.number in self._coming:
+            self._coming.pop(instance.number).interrupt()
+            instance.draining_s = self.env.now
+            return
+        self.endpoint.advance()
+        self.endpoint.station.drain(instance.number)
+        instance.draining_s = self.env.now
+        self.in_service -= 1
+        self._tell("draining", instance)
+        self.env.process(self._drain(instance))
+
+    def _drain(self, instance: Instance) -> Story:
+        yield pause(self.env, self.life.drain_s, LIFE)
+        if instance.gone_s == math.inf:  # it may have crashed meanwhile
+            self._end(instance, "drained")
+
+    def _end(self, instance: Instance, how: str) -> None:
+        if instance.in_service_s < math.inf:
+            self.endpoint.advance()
+            self.endpoint.station.kill(instance.number)
+            self.in_service -= instance.serving
+        instance.draining_s = min(instance.draining_s, self.env.now)
+        instance.gone_s, instance.ended = self.env.now, how
+        self._tell("gone", instance, how)
+
+    def _tell(self, kind: str, instance: Instance, detail: str = "") -> None:
+        self.endpoint.sim.tell(kind, f"{self.endpoint.name}/instance {instance.number}", detail)

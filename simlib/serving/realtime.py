@@ -9,6 +9,7 @@ from pydantic import Field
 from simlib.model import ModelProfile
 from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Text, Whole, config, nearest
 from simlib.serving.fleet import InstanceLife
+from simlib.serving.scaling import Scaling, common_bounds
 
 if TYPE_CHECKING:
     from simlib.serving.endpoint import Endpoint
@@ -103,6 +104,8 @@ class RealTime:
         How instances come and go.
     retry : Retry or None
         What callers do when refused; None: they give up.
+    scaling : TargetTracking, StepScaling, ScheduledScaling, or several of them
+        How the number of instances follows the load; each variant follows them on its own.
     """
 
     model: ModelProfile | None = None
@@ -118,6 +121,7 @@ class RealTime:
     speed: Positive = field(default=1.0, kw_only=True)
     instance_life: InstanceLife = field(default=InstanceLife(), kw_only=True)
     retry: Retry | None = field(default=None, kw_only=True)
+    scaling: Scaling | tuple[Scaling, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.variants is None):
@@ -127,6 +131,14 @@ class RealTime:
             raise ValueError(f"variants={names} is not possible: each should have a name of its own.")
         if not names or not any(variant.weight > 0 for variant in self.fleets):
             raise ValueError("variants is not possible: at least one should have a weight greater than 0.")
+        common_bounds(self.policies)
+
+    @property
+    def policies(self) -> tuple[Scaling, ...]:
+        """The scaling policies, none, one or several."""
+        if self.scaling is None:
+            return ()
+        return self.scaling if isinstance(self.scaling, tuple) else (self.scaling,)
 
     @property
     def fleets(self) -> tuple[Variant, ...]:

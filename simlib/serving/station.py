@@ -137,6 +137,13 @@ class Station:
         lanes.count_inside(self.lane, found)
         return found
 
+    def held(self, instance: int) -> int:
+        """Requests bound to an instance, or in work there, now."""
+        variant, place = self._place_of[instance]
+        inside = self.inside()
+        bound = (inside["variant"] == variant) & (inside["place"] == place)
+        return int(bound.sum())
+
     def inside(self) -> np.ndarray:
         """The rows of `lanes.REQUEST` of those who are inside now: waiting, in work, or waiting to try again."""
         free = self.lane.spare[: self.lane.state[0]["spare"]]

@@ -1,0 +1,63 @@
+"""What a decision may read of an endpoint: metrics of one variant over the period since it last read.
+
+A reading looks at the lane's counts for the minutes since the one before, so it costs the same however long the run.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+from simlib.record import BUSY_NS, COMPLETED, EXPIRED, FAILED, LATENCY_NS, REJECTED, TIMED_OUT
+
+if TYPE_CHECKING:
+    from simlib.serving.endpoint import Endpoint
+
+ERRORS = (REJECTED, EXPIRED, TIMED_OUT, FAILED)
+SHARES = -1  # not a column of the tally: the sum of 1 / instances in service over the attempts
+
+
+class Readings:
+    """One reader of one metric of one variant."""
+
+    def __init__(self, endpoint: "Endpoint", variant: int, metric: str) -> None:
+        self.endpoint, self.variant, self._value = endpoint, variant, getattr(self, f"_{metric}")
+        self._at = endpoint.sim.env.now
+        self._before: dict[int, float] = {}  # what was counted, by the last reading, in its minute
+
+    def take(self) -> float:
+        """The metric's value for the period since the last reading, until now; NaN where there is no data."""
+        self.endpoint.advance()
+        value: float = self._value()
+        self._at = self.endpoint.sim.env.now
+        return value
+
+    # --- metrics, named as `scaling.Metric` names them ---
+
+    def _InvocationsPerInstance(self) -> float:
+        return self._since(SHARES) or math.nan
+
+    def _ModelLatency(self) -> float:
+        completed, nanoseconds = self._since(COMPLETED), self._since(LATENCY_NS)
+        return nanoseconds / completed / 1e9 if completed else math.nan
+
+    def _Invocation5XXErrors(self) -> float:
+        return sum(self._since(status) for status in ERRORS)
+
+    def _CPUUtilization(self) -> float:
+        busy, seconds = self._since(BUSY_NS) / 1e9, self.endpoint.sim.env.now - self._at
+        instances = self.endpoint.in_service(self.variant)
+        return 100 * busy / seconds / instances if instances else math.nan
+
+    def _ConcurrentRequestsPerModel(self) -> float:
+        instances = self.endpoint.in_service(self.variant)
+        inside = self.endpoint.station.waiting_and_running()[self.variant].sum()
+        return float(inside / instances) if instances else math.nan
+
+    def _since(self, column: int) -> float:
+        """What was counted in a column of the tally since the last reading."""
+        lane = self.endpoint.station.lane
+        counts = lane.per_instance[self.variant] if column == SHARES else lane.tally[self.variant, :, column]
+        first, last = int(self._at / 60.0), int(self.endpoint.sim.env.now / 60.0)
+        before, self._before[column] = self._before.get(column, 0.0), float(counts[last])
+        if first == last:
+            return self._before[column] - before
+        return float(counts[first]) - before + float(counts[first + 1 : last + 1].sum())

@@ -1,0 +1,239 @@
+"""Scaling policies, as data: what is watched, when it is too much or too little, and by how much the fleet changes.
+
+The names are Application Auto Scaling's.  `autoscaler` has the processes that follow these policies.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import field
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from simlib.parameters import Count, Flag, NonNegative, Positive, Real, Share, Text, Whole, config
+from simlib.serving.schedules import Schedule, schedule
+
+Metric = Literal[
+    "InvocationsPerInstance", "ConcurrentRequestsPerModel", "CPUUtilization", "ModelLatency", "Invocation5XXErrors"
+]
+"""What a policy can watch, for one variant over one period.
+
+InvocationsPerInstance: the sum, over the attempts in the period, of 1 / instances in service at that moment (SageMaker
+developer guide: each request sends 1/numberOfInstances); missing where nobody called.  ConcurrentRequestsPerModel:
+requests waiting or in work at the period's end, per instance in service.  CPUUtilization: busy workers per instance in
+percent, so two busy workers are 200 (the guide's trap: it sums cores).  ModelLatency: mean [s] of those completed in
+the period; missing where there are none.  Invocation5XXErrors: rejected, timed out and failed requests.
+"""
+
+
+@config
+class TargetTracking:
+    """Keep a metric near a target.
+
+    Out: the metric is above `target` for `out_datapoints` periods in a row.  In: it is below `in_factor * target` for
+    `in_datapoints` periods in a row.  In both cases the wanted capacity is ceil(instances in service * metric /
+    target), within the bounds; a scale-out happens only if that is more than the capacity already asked for, so
+    instances on their way count.  AWS documents neither the formula nor the alarms' exact form; 3, 15 and 0.9 are what
+    users see in the alarms it makes.
+
+    Parameters
+    ----------
+    target : float
+        In the metric's unit; InvocationsPerInstance counts per minute at a period of 60 s.
+    metric : str
+        See `Metric`.
+    min_capacity, max_capacity : int
+        Bounds of the number of instances.
+    out_datapoints, in_datapoints : int
+        Periods in a row.
+    in_factor : float
+        What part of the target the metric must fall below.
+    out_cooldown_s, in_cooldown_s : float
+        After a scale-out, only a larger one follows within this time, which the formula above gives at any time; after
+        a scale-in, none follows within this time, but a scale-out does, and ends it [s].
+    period_s : float
+        Length of a metric's period [s].
+    metric_delay_s : float
+        How long after its end a period's value is known [s].  Assumption: at once.
+    disable_scale_in : bool
+        Only ever scale out.
+    """
+
+    target: Positive
+    metric: Metric = field(default="InvocationsPerInstance", kw_only=True)
+    min_capacity: Whole = field(default=1, kw_only=True)
+    max_capacity: Count = field(default=1, kw_only=True)
+    out_datapoints: Count = field(default=3, kw_only=True)
+    in_datapoints: Count = field(default=15, kw_only=True)
+    in_factor: Share = field(default=0.9, kw_only=True)
+    out_cooldown_s: NonNegative = field(default=300.0, kw_only=True)
+    in_cooldown_s: NonNegative = field(default=300.0, kw_only=True)
+    period_s: Positive = field(default=60.0, kw_only=True)
+    metric_delay_s: NonNegative = field(default=0.0, kw_only=True)
+    disable_scale_in: Flag = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_bounds(self.min_capacity, self.max_capacity)
+
+
+NO_BOUND = 1 << 30
+
+AdjustmentType = Literal["ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity"]
+
+
+@config
+class Step:
+    """What to do while the metric is so far from the threshold: `adjustment` between the bounds `lower` and `upper`.
+
+    Bounds are relative to the threshold; None is infinite.  Above the threshold the lower bound belongs to the step and
+    the upper does not; below, the other way round (Application Auto Scaling user guide).
+    """
+
+    adjustment: Annotated[int, Field(strict=True)]
+    lower: Real | None = field(default=None, kw_only=True)
+    upper: Real | None = field(default=None, kw_only=True)
+
+    def holds(self, distance: float, *, above: bool) -> bool:
+        """Whether the metric's distance from the threshold lies in this step."""
+        lower = -math.inf if self.lower is None else self.lower
+        upper = math.inf if self.upper is None else self.upper
+        return lower <= distance < upper if above else lower < distance <= upper
+
+
+@config
+class StepScaling:
+    """Change capacity by steps, the more the further a metric is beyond a threshold.
+
+    Parameters
+    ----------
+    threshold : float
+        In the metric's unit.
+    steps : sequence of Step
+        Without gaps or overlaps.
+    metric : str
+        See `Metric`.
+    comparison : ">" | ">=" | "<" | "<="
+        How the metric is compared with the threshold; the two "less" ones are for scaling in.
+    adjustment_type : "ChangeInCapacity" | "PercentChangeInCapacity" | "ExactCapacity"
+        What `adjustment` means.  Percentages are rounded away from zero below 1, else towards zero.
+    min_adjustment_magnitude : int
+        Instances a percentage changes at least.
+    datapoints : int
+        Periods in a row that must be beyond the threshold.
+    cooldown_s : float
+        After a scale-out, a further one counts from the capacity before it, so only a larger one adds more; after a
+        scale-in, none follows within this time [s].
+    missing_data : "missing" | "breaching" | "notBreaching"
+        What a period without data counts as.
+    """
+
+    threshold: Real
+    steps: tuple[Step, ...]
+    metric: Metric = field(default="InvocationsPerInstance", kw_only=True)
+    comparison: Literal[">", ">=", "<", "<="] = field(default=">", kw_only=True)
+    adjustment_type: AdjustmentType = field(default="ChangeInCapacity", kw_only=True)
+    min_adjustment_magnitude: Count = field(default=1, kw_only=True)
+    min_capacity: Whole = field(default=1, kw_only=True)
+    max_capacity: Count = field(default=1, kw_only=True)
+    datapoints: Count = field(default=3, kw_only=True)
+    cooldown_s: NonNegative = field(default=300.0, kw_only=True)
+    missing_data: Literal["missing", "breaching", "notBreaching"] = field(default="missing", kw_only=True)
+    period_s: Positive = field(default=60.0, kw_only=True)
+    metric_delay_s: NonNegative = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_bounds(self.min_capacity, self.max_capacity)
+        if not self.steps:
+            raise ValueError("steps=() is not possible: there should be at least one Step.")
+        ordered = sorted(self.steps, key=lambda s: -math.inf if s.lower is None else s.lower)
+        for step in ordered:
+            if (step.upper if step.upper is not None else math.inf) <= (
+                -math.inf if step.lower is None else step.lower
+            ):
+                raise ValueError(f"steps: {step!r} is empty: its upper bound should be above its lower.")
+        for one, other in pairwise(ordered):
+            if one.upper is None or one.upper != other.lower:
+                raise ValueError(f"steps: {one!r} and {other!r} should meet, without a gap or an overlap.")
+
+    @property
+    def above(self) -> bool:
+        """Whether the policy acts above its threshold."""
+        return self.comparison in (">", ">=")
+
+    def wanted(self, capacity: int, value: float) -> int:
+        """The capacity this policy asks for at a metric's *value*, counting from *capacity*; no step, no change."""
+        for step in self.steps:
+            if step.holds(value - self.threshold, above=self.above):
+                return max(0, self._adjusted(capacity, step.adjustment))
+        return capacity
+
+    def _adjusted(self, capacity: int, adjustment: int) -> int:
+        if self.adjustment_type == "ExactCapacity":
+            return adjustment
+        if self.adjustment_type == "ChangeInCapacity":
+            return capacity + adjustment
+        change = capacity * adjustment / 100
+        size = 1 if 0 < abs(change) < 1 else math.floor(abs(change))
+        return (
+            capacity + int(math.copysign(max(size, self.min_adjustment_magnitude), adjustment))
+            if adjustment
+            else capacity
+        )
+
+
+@config
+class ScheduledScaling:
+    """Change the bounds of capacity at set times, whatever the cooldowns.
+
+    Parameters
+    ----------
+    when : str
+        "at(2026-01-05T08:00:00)", "rate(1 hour)" or "cron(0 8 ? * MON-FRI *)", in the syntax of AWS.
+    min_capacity, max_capacity : int or None
+        The new bounds; None leaves one as it is.  Capacity outside them moves to the nearer one.
+    timezone : str
+        Of at() and cron(), e.g. "Europe/Madrid".
+    """
+
+    when: Text
+    min_capacity: Whole | None = field(default=None, kw_only=True)
+    max_capacity: Whole | None = field(default=None, kw_only=True)
+    timezone: Text = field(default="UTC", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.min_capacity is None and self.max_capacity is None:
+            raise ValueError("give min_capacity=, max_capacity= or both.")
+        if self.min_capacity is not None and self.max_capacity is not None:
+            _check_bounds(self.min_capacity, self.max_capacity)
+        _ = self.schedule  # says what is wrong with it
+
+    @property
+    def schedule(self) -> Schedule:
+        """The moments at which it acts."""
+        return schedule(self.when, self.timezone)
+
+
+Watching = TargetTracking | StepScaling
+Scaling = TargetTracking | StepScaling | ScheduledScaling
+
+
+def _check_bounds(lowest: int, highest: int) -> None:
+    if lowest > highest:
+        raise ValueError(f"min_capacity={lowest} is not possible: it should be at most max_capacity={highest}.")
+
+
+def common_bounds(policies: Sequence[Scaling]) -> tuple[int, int]:
+    """The bounds that all policies of one fleet share: it is one scalable target, with one pair of bounds.
+
+    Raises
+    ------
+    ValueError
+        If they do not agree.
+    """
+    bounds = {(policy.min_capacity, policy.max_capacity) for policy in policies if isinstance(policy, Watching)}
+    if len(bounds) > 1:
+        raise ValueError(
+            f"scaling: all policies should have the same min_capacity and max_capacity, not {sorted(bounds)}."
+        )
+    return bounds.pop() if bounds else (0, NO_BOUND)
