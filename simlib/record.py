@@ -70,3 +70,4 @@ class Snapshot:
     events: Sequence[Any]
     meters: Sequence["Meter"]
     assumptions: Sequence[tuple[str, Any, str, str]]
+    shadow: "Snapshot | None" = None  # of the copies that a shadow variant got

@@ -15,8 +15,6 @@ counts, and for each hour a histogram of latencies on a logarithmic scale, whose
 
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -79,6 +77,11 @@ class Run:
     def partial(self) -> bool:
         """Whether the run was interrupted before its end."""
         return self.snapshot.partial
+
+    @property
+    def shadow(self) -> "Run | None":
+        """The run of the shadow variant on its copies of the requests, where there is one; its bill is part of this."""
+        return None if self.snapshot.shadow is None else Run(self.snapshot.shadow, self.warm_up_hours)
 
     @property
     def folded(self) -> bool:
@@ -418,16 +421,17 @@ class Run:
             If the file is not such a run.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
             story = json.loads(str(arrays.pop("story")))
             if story.pop("format") != FORMAT:
                 raise KeyError("format")
+            warm_up_hours, snapshot = float(story.pop("warm_up_hours")), _retold(story, arrays)
         except OSError as error:
             raise ParameterError(f"load: {str(path)!r} cannot be read: {error.strerror or error}.") from None
-        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        except Exception:  # whatever a damaged zip makes its readers raise
             raise ParameterError(f"load: {str(path)!r} is not a run that this version of simlib saved.") from None
-        return cls(warm_up_hours=story.pop("warm_up_hours"), snapshot=_retold(story, arrays))
+        return cls(snapshot, warm_up_hours)
 
 
 def folded_quantile(bins: np.ndarray, share: float) -> float:
@@ -452,6 +456,7 @@ _PLAIN = (
     *("variants", "workers", "instances", "desired"),
 )
 _ROWS = ("events", "assumptions")
+_OF_SHADOW = "shadow."
 
 
 def _told(snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -467,6 +472,9 @@ def _told(snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays = {name: getattr(snapshot, name) for name in _ARRAYS}
     if snapshot.requests is not None:
         arrays |= {f"requests.{name}": column for name, column in snapshot.requests._asdict().items()}
+    if snapshot.shadow is not None:
+        story["shadow"], of_shadow = _told(snapshot.shadow)
+        arrays |= {f"{_OF_SHADOW}{name}": array for name, array in of_shadow.items()}
     return story, arrays
 
 
@@ -477,7 +485,9 @@ def _plain(value: Any) -> Any:
 def _retold(story: dict[str, Any], arrays: dict[str, np.ndarray]) -> Snapshot:
     from simlib.simulation import Event
 
-    columns = {name.removeprefix("requests."): column for name, column in arrays.items() if "." in name}
+    start = len(_OF_SHADOW)
+    of_shadow = {name[start:]: array for name, array in arrays.items() if name.startswith(_OF_SHADOW)}
+    columns = {name.removeprefix("requests."): a for name, a in arrays.items() if name.startswith("requests.")}
     as_they_are: dict[str, Any] = {name: story[name] for name in _PLAIN} | {name: arrays[name] for name in _ARRAYS}
     return Snapshot(
         **as_they_are,
@@ -488,4 +498,5 @@ def _retold(story: dict[str, Any], arrays: dict[str, np.ndarray]) -> Snapshot:
         events=[Event(*row) for row in story["events"]],
         assumptions=[tuple(row) for row in story["assumptions"]],
         meters=[from_json(meter) for meter in story["meters"]],
+        shadow=_retold(story["shadow"], of_shadow) if "shadow" in story else None,
     )

@@ -46,6 +46,8 @@ __all__ = [
 
 DAY_S = 86_400.0
 BLOCK = 2**16
+TARGET = "TargetVariant="
+"""Begins the work column that says which requests ask for a variant by name: 1 those that do, 0 the others."""
 
 PeakToMean = Annotated[Real, Field(ge=1, le=2)]
 Hour = Annotated[Real, Field(ge=0, lt=24)]
@@ -143,6 +145,10 @@ class Workload:
         """Each request kept with probability *share*, independently: a sample, such as one in ten users."""
         return Thinned(self, share)
 
+    def targeting(self, variant: Text) -> "Workload":
+        """The same requests, each asking for *variant* by name, past the weights (SageMaker's `TargetVariant`)."""
+        return Targeting(self, variant)
+
     # What a kind answers:
 
     def _expected_until(self, time_s: float) -> float:
@@ -170,7 +176,7 @@ class Workload:
         return handler(source)
 
 
-for _method in (Workload.scaled, Workload.repeated, Workload.between, Workload.thinned):
+for _method in (Workload.scaled, Workload.repeated, Workload.between, Workload.thinned, Workload.targeting):
     setattr(Workload, _method.__name__, checked(_method))  # only now can pydantic look up what "Workload" means
 
 
@@ -600,7 +606,9 @@ class Sum(Workload):
     @cached_property
     def work_columns(self) -> tuple[str, ...]:
         first, *others = (part.work_columns for part in self.parts)
-        return tuple(column for column in first if all(column in other for other in others))
+        common = tuple(column for column in first if all(column in other for other in others))
+        targets = {column for part in self.parts for column in part.work_columns if column.startswith(TARGET)}
+        return (*(column for column in common if column not in targets), *sorted(targets))
 
     def blocks(self, rng: np.random.Generator) -> Iterator[Block]:
         streams = [part.blocks(_child(rng)) for part in self.parts]
@@ -624,7 +632,7 @@ class Sum(Workload):
             times.sort(kind="stable")
             return Block(times, {})
         order = np.argsort(times, kind="stable")
-        work = {name: np.concatenate([block.work[name] for block in ready])[order] for name in self.work_columns}
+        work = {name: np.concatenate([_column(block, name) for block in ready])[order] for name in self.work_columns}
         return Block(times[order], work)
 
     def _expected_until(self, time_s: float) -> float:
@@ -635,6 +643,11 @@ class Sum(Workload):
 
     def _repeated(self, days: float) -> Workload:
         return Sum(tuple(part.repeated(days=days) for part in self.parts))
+
+
+def _column(block: Block, name: str) -> np.ndarray:
+    """A work column; nobody in a part without it asks for that variant."""
+    return block.work[name] if name in block.work else np.zeros(len(block.times))
 
 
 class Derived(Workload):
@@ -742,6 +755,25 @@ class Thinned(Derived):
 
     def _expected_until(self, time_s: float) -> float:
         return self.share * self.base._expected_until(time_s)
+
+
+@config
+class Targeting(Derived):
+    """Requests that ask for a variant by name; see `Workload.targeting`."""
+
+    base: Workload
+    variant: Text
+
+    @property
+    def work_columns(self) -> tuple[str, ...]:
+        return (*self.base.work_columns, TARGET + self.variant)
+
+    def blocks(self, rng: np.random.Generator) -> Iterator[Block]:
+        for block in self.base.blocks(rng):
+            yield Block(block.times, {**block.work, TARGET + self.variant: np.ones(len(block.times))})
+
+    def _expected_until(self, time_s: float) -> float:
+        return self.base._expected_until(time_s)
 
 
 @config

@@ -5,26 +5,28 @@ the same requests, whatever else differs between them.  A request's service time
 is the same whichever endpoint, or variant, the request goes to.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simlib.serving.realtime import RealTime
+from simlib.serving.realtime import RealTime, Variant
 from simlib.serving.station import EMPTY, Chunk
+from simlib.workload import TARGET
 
 if TYPE_CHECKING:
     from simlib.simulation import Simulation
-    from simlib.workload import Workload
+    from simlib.workload import Block, Workload
 
 
-def chunks(sim: "Simulation", workload: "Workload", deployment: RealTime) -> Iterator[Chunk]:
-    """The requests of *workload* from now on, as they will come to *deployment*."""
+def chunks(sim: "Simulation", workload: "Workload", deployment: RealTime, *, share: float = 1.0) -> Iterator[Chunk]:
+    """The requests of *workload* from now on, as they will come to *deployment*; of a *share* < 1 a random part."""
     begin, variants, retry = sim.env.now, deployment.fleets, deployment.retry
     streams = [sim.rng(workload.name, "service", variant.model.name) for variant in variants]
     to_variant = sim.rng(workload.name, "variant") if len(variants) > 1 else None
     to_instance = sim.rng(workload.name, "routing") if deployment.routing == "RANDOM" else None
     backoff = sim.rng(workload.name, "backoff") if retry is not None and retry.jitter else None
+    sampling = sim.rng(workload.name, "sampling") if share < 1 else None
 
     def numbers(stream: np.random.Generator | None, n: int) -> np.ndarray:
         return EMPTY if stream is None else stream.random(n)
@@ -36,7 +38,17 @@ def chunks(sim: "Simulation", workload: "Workload", deployment: RealTime) -> Ite
             services[v] = variant.model.service.durations(n, streams[v], block.work)
         if deployment.speed != 1.0:
             services /= deployment.speed
-        chunk = Chunk(block.times, services, numbers(to_variant, n), numbers(to_instance, n), numbers(backoff, n))
-        first = int(np.searchsorted(block.times, begin))
-        if first < n:
-            yield chunk.part(first, n) if first else chunk
+        picks = _asked_for(block, variants, numbers(to_variant, n))
+        chunk = Chunk(block.times, services, picks, numbers(to_instance, n), numbers(backoff, n))
+        kept = block.times >= begin if sampling is None else (block.times >= begin) & (sampling.random(n) < share)
+        if kept.any():
+            yield chunk if kept.all() else chunk.of(kept)
+
+
+def _asked_for(block: "Block", variants: Sequence[Variant], picks: np.ndarray) -> np.ndarray:
+    """The numbers by which a variant is picked; where a caller asks for one by name, that one's number plus one."""
+    for v, variant in enumerate(variants):
+        asks = block.work.get(TARGET + variant.name)
+        if asks is not None and len(picks):
+            picks = np.where(asks > 0, v + 1.0, picks)
+    return picks

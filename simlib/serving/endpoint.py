@@ -6,12 +6,13 @@ clock's instant first, so a decision never sees later than now, and what it chan
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simlib import pricing
-from simlib.parameters import NonNegative, ParameterError, Text, Whole, checked
+from simlib.parameters import NonNegative, ParameterError, Text, Whole, checked, nearest
 from simlib.record import COMPLETED, FAILED, TIMED_OUT, Snapshot
 from simlib.results import Run
 from simlib.serving import lanes
@@ -20,6 +21,7 @@ from simlib.serving.demand import chunks
 from simlib.serving.fleet import Fleet, Instance
 from simlib.serving.realtime import RealTime, named
 from simlib.serving.station import Rules, Station
+from simlib.workload import TARGET
 
 if TYPE_CHECKING:
     from simlib.simulation import Simulation
@@ -30,16 +32,26 @@ class Endpoint:
     """A deployment that is running.  `Simulation.deploy` makes one."""
 
     def __init__(
-        self, sim: "Simulation", deployment: RealTime, workload: "Workload", name: str, *, log: bool, from_cold: bool
+        self,
+        sim: "Simulation",
+        deployment: RealTime,
+        workload: "Workload",
+        name: str,
+        *,
+        log: bool,
+        from_cold: bool,
+        share: float = 1.0,
     ) -> None:
         self.sim, self.deployment, self.workload, self.name = sim, deployment, workload, name
         self.variants = deployment.fleets
         self.instances: list[Instance] = []
+        self.shadow: Endpoint | None = None
         self.desired_log: list[tuple[float, int, int]] = []
         self.deployed_s = sim.env.now
         self._logs = log
         workers = [variant.workers for variant in self.variants]
-        self.station = Station(_rules(deployment, log=log), workers, chunks(sim, workload, deployment))
+        _check_targets(workload, [variant.name for variant in self.variants])
+        self.station = Station(_rules(deployment, log=log), workers, chunks(sim, workload, deployment, share=share))
         self.station.advance(sim.env.now)
         self.station.weigh([variant.weight for variant in self.variants])
         self.fleets = [Fleet(self, v) for v in range(len(self.variants))]
@@ -53,12 +65,19 @@ class Endpoint:
             if deployment.policies:
                 Autoscaler(self, v, deployment.policies)
 
+        if deployment.shadow is not None:
+            share = deployment.shadow_sampling_percentage / 100
+            copy, name = deployment.alone(deployment.shadow), f"{name}/shadow"
+            self.shadow = Endpoint(sim, copy, workload, name, log=log, from_cold=from_cold, share=share)
+
     # --- commands ---
 
     def advance(self) -> None:
         """Bring the requests to the clock's instant."""
         if self.station.now < self.sim.env.now:
             self.station.advance(self.sim.env.now)
+        if self.shadow is not None:
+            self.shadow.advance()
 
     @checked
     def scale_to(self, instances: Whole, *, variant: Text | None = None) -> None:
@@ -148,6 +167,7 @@ class Endpoint:
             requests=self.station.log() if self._logs else None,
             tally=lane.tally[:, :minutes].copy(),
             per_instance=lane.per_instance[:, :minutes].copy(),
+            shadow=None if self.shadow is None else self.shadow._snapshot(),
             histogram=lane.histogram[:, : math.ceil(minutes / 60)].copy(),
             inside=np.bincount(inside["variant"], minlength=len(self.variants)),
             waiting=self.station.waiting_and_running()[:, 0],
@@ -171,6 +191,16 @@ class Endpoint:
             gb_in += variant.model.request_kb * float(reached) / pricing.KB_PER_GB
             gb_out += variant.model.response_kb * float(sent[COMPLETED]) / pricing.KB_PER_GB
         yield from pricing.data_processed(gb_in, gb_out)
+        if self.shadow is not None:
+            for meter in self.shadow._meters(self.shadow.station.lane.tally):
+                yield replace(meter, item=f"{meter.item or meter.sku} (shadow)")
+
+
+def _check_targets(workload: "Workload", names: list[str]) -> None:
+    for column in workload.work_columns:
+        if column.startswith(TARGET) and len(names) > 1 and column.removeprefix(TARGET) not in names:
+            asked = column.removeprefix(TARGET)
+            raise ParameterError(f"deploy: the workload asks for variant {asked!r}; {nearest(asked, names)}")
 
 
 def _rules(deployment: RealTime, *, log: bool) -> Rules:

@@ -361,11 +361,21 @@ def uniform_of(lane, numbers, i, k, first):
 
 
 @inlined
+def named_variant(lane, i, k):
+    """The variant a caller asks for by name: its number plus one stands where a uniform number would.  Else NOBODY."""
+    u = lane.u_variant[i] if k == NOBODY else lane.requests[k].u_variant
+    return np.int64(u) - 1
+
+
+@inlined
 def pick_variant(lane, i, k):
     """The variant in whose share of the summed weights the request's number falls."""
     last = lane.variants.shape[0] - 1
     if last == 0:
         return 0
+    asked_for = named_variant(lane, i, k)
+    if asked_for != NOBODY:
+        return asked_for
     total = 0.0
     for v in range(last + 1):
         total += lane.variants[v].weight

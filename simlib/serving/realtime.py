@@ -1,7 +1,7 @@
 """Real-time inference: instances behind an HTTPS endpoint that are there whether anybody calls or not."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Routing = Literal["RANDOM", "LEAST_OUTSTANDING_REQUESTS", "SHARED_QUEUE"]
 Refusal = Literal[429, 503]
+Percentage = Annotated[NonNegative, Field(gt=0, le=100)]
 BackoffFactor = Annotated[NonNegative, Field(ge=1)]
 
 
@@ -102,6 +103,10 @@ class RealTime:
         How much faster the hardware is than the one the model's service law was measured on.
     instance_life : InstanceLife
         How instances come and go.
+    shadow : Variant or None
+        A variant that gets a copy of the requests on instances of its own; billed as any other, its answers discarded.
+    shadow_sampling_percentage : float
+        How many of the requests are copied [%].
     retry : Retry or None
         What callers do when refused; None: they give up.
     scaling : TargetTracking, StepScaling, ScheduledScaling, or several of them
@@ -120,13 +125,15 @@ class RealTime:
     volume_size_in_gb: NonNegative = field(default=30.0, kw_only=True)
     speed: Positive = field(default=1.0, kw_only=True)
     instance_life: InstanceLife = field(default=InstanceLife(), kw_only=True)
+    shadow: Variant | None = field(default=None, kw_only=True)
+    shadow_sampling_percentage: Percentage = field(default=100.0, kw_only=True)
     retry: Retry | None = field(default=None, kw_only=True)
     scaling: Scaling | tuple[Scaling, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.variants is None):
             raise ValueError("give either model= or variants=, and not both.")
-        names = [variant.name for variant in self.fleets]
+        names = [variant.name for variant in (*self.fleets, *((self.shadow,) if self.shadow else ()))]
         if len(names) != len(set(names)):
             raise ValueError(f"variants={names} is not possible: each should have a name of its own.")
         if not names or not any(variant.weight > 0 for variant in self.fleets):
@@ -154,6 +161,10 @@ class RealTime:
                 workers=self.workers,
             ),
         )
+
+    def alone(self, variant: Variant) -> "RealTime":
+        """The deployment of one variant with a fixed number of instances: on it the copies for a shadow run."""
+        return replace(self, model=None, variants=(variant,), shadow=None, scaling=None, retry=None)
 
     def deploy(self, sim: "Simulation", workload: "Workload", name: str, *, log: bool, from_cold: bool) -> "Endpoint":
         """The endpoint that `Simulation.deploy` asks for."""

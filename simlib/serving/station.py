@@ -28,7 +28,11 @@ class Chunk(NamedTuple):
 
     def part(self, begin: int, end: int) -> "Chunk":
         """Requests *begin* to *end* of this chunk."""
-        return Chunk(*(a[..., begin:end] for a in self))
+        return self.of(slice(begin, end))
+
+    def of(self, which: slice | np.ndarray) -> "Chunk":
+        """Some of the requests of this chunk; what is empty stays so."""
+        return Chunk(*(column[..., which] if column.size else column for column in self))
 
 
 class Rules(NamedTuple):
