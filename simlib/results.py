@@ -246,7 +246,8 @@ class Run:
         from simlib import plots
 
         latencies = None if self.folded else self.latencies()
-        return plots.run(self.timeline(), latencies=latencies, title=self._title())
+        alarms = self.events[self.events["kind"] == "alarm"]
+        return plots.run(self.timeline(), alarms=alarms, latencies=latencies, title=self._title())
 
     def _title(self) -> str:
         figures = self.summary()
@@ -314,7 +315,9 @@ class Run:
     def _in_service_at(self, moments: np.ndarray) -> np.ndarray:
         """Instances that take requests just before each moment."""
         lives = self.snapshot.instances
-        came, went = np.sort(lives["in_service_s"]), np.sort(lives["draining_s"])
+        begin, end = np.array(lives["in_service_s"]), np.array(lives["draining_s"])
+        served = np.isfinite(begin)  # others were cancelled, or not healthy, on their way
+        came, went = np.sort(begin[served]), np.sort(end[served])
         return np.searchsorted(came, moments) - np.searchsorted(went, moments)
 
     def _desired_at(self, moments: np.ndarray) -> np.ndarray:
