@@ -4,12 +4,14 @@ Plots know nothing of the rest of the library.  One style for the whole course: 
 tell apart (Okabe and Ito 2008), the finding as title, axes with units, lines labelled where they end.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+from simlib.parameters import ParameterError, nearest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,13 +82,15 @@ def _show() -> None:
 # --- one run ---------------------------------------------------------------------------------------------------------
 
 
-def run(timeline: pd.DataFrame, *, latencies: np.ndarray | None, title: str) -> Words:
+def run(timeline: pd.DataFrame, *, alarms: pd.DataFrame, latencies: np.ndarray | None, title: str) -> Words:
     """A run's traffic, latency and instances over time, and the distribution of its latency.
 
     Parameters
     ----------
     timeline : DataFrame
         As `Run.timeline` gives it; index time_s.
+    alarms : DataFrame
+        The alarms' changes of state: time_s and detail; none where nothing scales.
     latencies : array or None
         Latencies of the completed requests [s]; without them the distribution is left out.
     title : str
@@ -100,12 +104,18 @@ def run(timeline: pd.DataFrame, *, latencies: np.ndarray | None, title: str) -> 
         period = float(timeline.index[1] - timeline.index[0]) if len(timeline) > 1 else 60.0
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         rates = timeline["Invocations"] / period
+        errors = timeline[["Invocation4XXErrors", "Invocation5XXErrors"]].sum(axis=1) / period
         top.plot(time, rates, color=BLUE, linewidth=0.9)
         top.set(ylabel="requests/s", title="Traffic")
+        if errors.any():
+            top.fill_between(time, errors, color=RED, alpha=0.6, step="post", linewidth=0)
+            top.set_title("Traffic (line), and requests that got an error (area)")
         middle.plot(time, timeline["ModelLatency"], color=RED, linewidth=0.9)
         middle.set(ylabel="mean [s]", title="Latency of the requests answered in each minute")
         _busy(third, time, timeline)
         third.set_xlabel(f"time [{unit}]")
+        if len(alarms):
+            _alarms(third, alarms, time[-1] / timeline.index[-1] if len(timeline) > 1 else 1.0)
         for axis in (top, middle, third):
             axis.set(xticks=ticks, xlim=(ticks[0], ticks[-1]), ylim=(0, None))
         top.tick_params(labelbottom=False)
@@ -117,6 +127,7 @@ def run(timeline: pd.DataFrame, *, latencies: np.ndarray | None, title: str) -> 
         f"{title}. Traffic {rates.min():.3g} to {rates.max():.3g} requests/s, "
         f"instances {timeline['Instances'].min()} to {timeline['Instances'].max()}, "
         f"workers busy {100 * timeline['Utilization'].mean():.3g} % of the time."
+        + (f" Alarms changed state {len(alarms)} times." if len(alarms) else "")
     )
 
 
@@ -124,8 +135,12 @@ def _busy(ax: "Axes", time: np.ndarray, timeline: pd.DataFrame) -> None:
     """Instances as a line, and how busy their workers are as an area behind it."""
     from matplotlib.ticker import MaxNLocator
 
+    if (timeline["DesiredInstances"] != timeline["Instances"]).any():
+        ax.step(time, timeline["DesiredInstances"], where="post", color=BLACK, linewidth=1.2, linestyle="--")
+        ax.set_title("Instances in service (line), asked for (dashed), and how busy their workers are (area)")
+    else:
+        ax.set_title("Instances in service (line), and how busy their workers are (area)")
     ax.step(time, timeline["Instances"], where="post", color=GREEN, linewidth=2.4)
-    ax.set_title("Instances in service (line), and how busy their workers are (area)")
     ax.set_ylabel("instances", color=GREEN)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     busy = ax.twinx()
@@ -133,6 +148,28 @@ def _busy(ax: "Axes", time: np.ndarray, timeline: pd.DataFrame) -> None:
     busy.set_ylabel("busy [%]", color=BLUE)
     busy.set(ylim=(0, 105), yticks=(0, 50, 100))
     busy.grid(visible=False)
+    ax.set_zorder(busy.get_zorder() + 1)  # the lines before the area
+    ax.patch.set_visible(False)
+
+
+def _alarms(ax: "Axes", alarms: pd.DataFrame, scale: float) -> None:
+    """Where alarms changed state, on the upper edge: up and down for high and low ones, filled while they are on."""
+    for when, detail in zip(alarms["time_s"], alarms["detail"], strict=True):
+        on = "→ ALARM" in detail
+        marker = "v" if "Low" in detail else "^"
+        ax.plot(
+            [when * scale],
+            [0.96],
+            marker=marker,
+            color=RED,
+            markerfacecolor=RED if on else "white",
+            markersize=7,
+            linestyle="none",
+            transform=ax.get_xaxis_transform(),
+            clip_on=False,
+            zorder=5,
+        )
+    ax.set_xlabel(f"{ax.get_xlabel()}      ▲ ▼ alarm high, low: on    △ ▽ off")
 
 
 def _time_axis(timeline: pd.DataFrame) -> tuple[np.ndarray, str, np.ndarray]:
@@ -295,3 +332,233 @@ def cycle(stages: Mapping[str, str], *, now: Sequence[str], title: str) -> Words
         ax.axis("off")
     _show()
     return Words(f"{title}: {' → '.join(stages)} → {next(iter(stages))} again.")
+
+
+# --- experiments -----------------------------------------------------------------------------------------------------
+
+FIGURES = {
+    "mean_s": ("mean latency", "s"),
+    "p50_s": ("median latency", "s"),
+    "p95_s": ("p95 latency", "s"),
+    "p99_s": ("p99 latency", "s"),
+    "usd": ("bill", "dollars"),
+    "usd_per_1000": ("cost of 1,000 answers", "dollars"),
+    "error_rate": ("error rate", "share"),
+    "cold_start_rate": ("cold-start rate", "share"),
+    "utilization": ("utilization", "share"),
+}
+
+
+def _figure_and_unit(figure: str) -> tuple[str, str]:
+    return FIGURES.get(figure, (figure.removesuffix("_s"), "s" if figure.endswith("_s") else "count"))
+
+
+def _check_known(plot: str, what: str, name: str, known: Iterable[Any]) -> None:
+    if name not in known:
+        raise ParameterError(f"{plot}: there is no {what} {name!r}; {nearest(name, map(str, known))}")
+
+
+def comparison(frame: pd.DataFrame, *, figure: str = "p95_s", title: str = "") -> Words:
+    """One figure of several deployments with its interval, and their differences from the first.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Index (figure, deployment); columns mean low high difference difference_low difference_high.
+    figure : str
+        Which figure.
+    title : str
+        The finding; by default, whose figure is lowest.
+    """
+    known = frame.index.get_level_values("figure")
+    _check_known("comparison", "figure", figure, known.unique())
+    rows = frame[known == figure].droplevel("figure")
+    name, unit = _figure_and_unit(figure)
+    first = str(rows.index[0])
+    lowest = str(rows["mean"].idxmin()) if rows["mean"].notna().any() else first
+    row_of = {str(name): row for name, row in rows.iterrows()}
+    found = f"{lowest} has the lowest {name}: {_estimate(row_of[lowest], unit)}"
+    several = len(rows) > 1
+    with styled():
+        axes = _figure(1, 1 + several, height=1.4 + 0.45 * len(rows), sharey=True)[1][0]
+        axes[0].figure.suptitle(title or found, x=0.01, ha="left", fontweight="bold")
+        _dots(axes[0], rows, ("mean", "low", "high"))
+        axes[0].set(xlabel=f"{name} [{unit}]", yticks=range(len(rows)), yticklabels=list(rows.index))
+        axes[0].set_ylim(len(rows) - 0.5, -0.5)
+        if several:
+            _dots(axes[1], rows, ("difference", "difference_low", "difference_high"))
+            axes[1].axvline(0.0, color=BLACK, linewidth=1.1)
+            axes[1].set(xlabel=f"difference from {first} [{unit}]")
+    _show()
+    others = [f"{other} − {first}: {_difference(row, unit)}." for other, row in row_of.items() if other != first]
+    return Words(" ".join([f"{found}.", *others]))
+
+
+def _dots(ax: "Axes", rows: pd.DataFrame, columns: tuple[str, str, str]) -> None:
+    """A dot with whiskers for each row, the first row on top."""
+    middle, low, high = (rows[column].to_numpy(dtype=float) for column in columns)
+    colors = [CYCLE[k % len(CYCLE)] for k in range(len(rows))]
+    ax.hlines(np.arange(len(rows)), low, high, colors=colors, linewidth=2.5)
+    ax.scatter(middle, np.arange(len(rows)), c=colors, zorder=3)
+
+
+def _estimate(row: pd.Series, unit: str) -> str:
+    if np.isnan(row["low"]):
+        return f"{row['mean']:.3g} {unit}, from one run, so with no interval"
+    return f"{row['mean']:.3g} {unit} ({row['low']:.3g} to {row['high']:.3g})"
+
+
+def _difference(row: pd.Series, unit: str) -> str:
+    middle, low, high = (float(row[column]) for column in ("difference", "difference_low", "difference_high"))
+    if np.isnan(low):
+        return f"{middle:+.3g} {unit}, from one run, so with no interval"
+    chance = ", which may be chance" if low <= 0 <= high else ""
+    return f"{middle:+.3g} {unit} ({low:+.3g} to {high:+.3g}){chance}"
+
+
+def frontier(
+    frame: pd.DataFrame,
+    *,
+    cost: str = "usd_per_1000",
+    latency: str = "p95_s",
+    limit: float | None = None,
+    title: str = "",
+) -> Words:
+    """Cost against latency: which options are worth their price, for nothing else is both cheaper and faster.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row an option, named by the index; the two columns, and their _low and _high where known.
+    cost, latency : str
+        Columns, both better when lower.
+    limit : float or None
+        What latency has to keep.
+    title : str
+        The finding; by default, how many are worth their price.
+    """
+    for column in (cost, latency):
+        _check_known("frontier", "column", column, frame.columns)
+    known = frame[frame[[cost, latency]].notna().all(axis="columns")].sort_values([cost, latency])
+    best = known[latency].cummin()
+    worth = (known[latency] == best) & (best != best.shift())
+    (cost_name, cost_unit), (latency_name, latency_unit) = _figure_and_unit(cost), _figure_and_unit(latency)
+    found = f"{worth.sum()} of {len(frame)} options are worth their price: nothing is both cheaper and faster"
+    with styled():
+        ax = _figure(1, 1, height=4.2)[1][0, 0]
+        ax.step(known.loc[worth, cost], known.loc[worth, latency], where="post", color=BLUE, linewidth=1.1)
+        for (name, row), chosen in zip(known.iterrows(), worth, strict=True):
+            color = BLUE if chosen else "#888888"
+            _cross(ax, row, cost, latency, color)
+            ax.annotate(
+                str(name), (row[cost], row[latency]), textcoords="offset points", xytext=(6, 5), color=color, fontsize=9
+            )
+        if limit is not None:
+            ax.axhline(limit, color=GREEN, linewidth=1.1)
+            ax.annotate(
+                f"limit {limit:g} {latency_unit}", (0, limit), xycoords=("axes fraction", "data"),
+                textcoords="offset points", xytext=(4, 4), color=GREEN,
+            )  # fmt: skip
+        ax.set(xlabel=f"{cost_name} [{cost_unit}]", ylabel=f"{latency_name} [{latency_unit}]", title=title or found)
+        ax.set_xlim(left=0)
+        ax.set_ylim(bottom=0)
+    _show()
+    row_of = known.loc[worth].iterrows()
+    told = [f"{name} ({row[cost]:.3g} {cost_unit}, {row[latency]:.3g} {latency_unit})" for name, row in row_of]
+    return Words(f"{found}. From cheap to fast: {'; '.join(told)}.{_cheapest(known, latency, limit, latency_unit)}")
+
+
+def _cheapest(known: pd.DataFrame, latency: str, limit: float | None, unit: str) -> str:
+    if limit is None:
+        return ""
+    kept = known.index[known[latency] <= limit]
+    return f" Cheapest within {limit:g} {unit}: {kept[0]}." if len(kept) else f" None keeps {limit:g} {unit}."
+
+
+def _cross(ax: "Axes", row: pd.Series, x: str, y: str, color: str) -> None:
+    """A dot, with an arm for each interval that the row has."""
+    ax.plot([row[x]], [row[y]], "o", color=color, ms=5)
+    if f"{x}_low" in row.index:
+        ax.hlines([row[y]], row[f"{x}_low"], row[f"{x}_high"], colors=color)
+    if f"{y}_low" in row.index:
+        ax.vlines([row[x]], row[f"{y}_low"], row[f"{y}_high"], colors=color)
+
+
+def welch(averages: pd.DataFrame, *, cut_h: float, label: str, title: str) -> Words:
+    """A metric over time, averaged over runs, with its moving average: where does the beginning end?
+
+    Parameters
+    ----------
+    averages : DataFrame
+        Index time_h [h]; columns mean and smooth.
+    cut_h : float
+        What is to be left out [h].
+    label : str
+        The metric, with its unit.
+    title : str
+        The finding.
+    """
+    with styled():
+        ax = _figure(1, 1, height=3.6)[1][0, 0]
+        ax.plot(averages.index, averages["mean"], color=SKY, linewidth=1.0, label="mean of the runs")
+        ax.plot(averages.index, averages["smooth"], color=BLUE, label="moving average")
+        if cut_h > 0:
+            ax.axvspan(0.0, cut_h, color=ORANGE, alpha=0.2)
+            ax.axvline(cut_h, color=ORANGE)
+        ax.set(xlabel="time [h]", ylabel=label, title=title, ylim=(0, None))
+        ax.legend(loc="lower right")
+    _show()
+    before = averages.loc[averages.index < cut_h, "mean"].mean()
+    after = averages.loc[averages.index >= cut_h, "mean"].mean()
+    if not cut_h > 0:
+        return Words(f"{title}. The mean {label} is {after:.3g}.")
+    return Words(f"{title}. The mean {label} is {before:.3g} before the cut and {after:.3g} after it.")
+
+
+# --- money -----------------------------------------------------------------------------------------------------------
+
+
+def cost_breakdown(invoice: pd.DataFrame, *, at_most: int = 8, title: str = "") -> Words:
+    """A bill from line to line: each begins where the one before ended, and the last one is what is to be paid.
+
+    Parameters
+    ----------
+    invoice : DataFrame
+        Columns item and subtotal [US dollars]; credits are negative.
+    at_most : int
+        The largest items that get a bar of their own; the others share one.
+    title : str
+        The finding; by default, the largest item's share.
+    """
+    by_item = invoice.groupby("item", sort=False)["subtotal"].sum()
+    by_item = by_item[by_item != 0]
+    large = by_item.abs().nlargest(at_most).index
+    bars = by_item[by_item.index.isin(large)]
+    rest = by_item.drop(bars.index)
+    if len(rest):
+        bars = pd.concat([bars, pd.Series({f"{len(rest)} others": rest.sum()})])
+    total = float(invoice["subtotal"].sum())
+    found = _largest_share(by_item, total)
+    with styled():
+        ax = _figure(1, 1, height=1.3 + 0.38 * (len(bars) + 1))[1][0, 0]
+        ends = bars.to_numpy(dtype=float).cumsum()
+        begins = ends - bars.to_numpy(dtype=float)
+        colors = [*(GREEN if usd < 0 else BLUE for usd in bars), BLACK]
+        spots = np.arange(len(bars) + 1)
+        ax.barh(spots, [*bars, total], left=[*begins, 0.0], color=colors, height=0.6)
+        for spot, at, usd in zip(spots, [*np.maximum(begins, ends), total], [*bars, total], strict=True):
+            ax.annotate(f"{usd:,.4g}", (at, spot), textcoords="offset points", xytext=(4, 0), va="center", fontsize=9)
+        ax.set(yticks=spots, yticklabels=[*bars.index, "to pay"], xlabel="US dollars", title=title or found)
+        ax.invert_yaxis()
+        ax.margins(x=0.12)
+        ax.grid(visible=False, axis="y")
+    _show()
+    told = ", ".join(f"{item} {usd:,.4g}" for item, usd in bars.items())
+    return Words(f"{found}: {told}." if len(bars) else f"{found}.")
+
+
+def _largest_share(by_item: pd.Series, total: float) -> str:
+    bill = f"the bill of {total:,.4g} dollars"
+    if not len(by_item) or total <= 0:
+        return f"{bill[0].upper()}{bill[1:]}"
+    return f"{by_item.idxmax()}: {100 * by_item.max() / total:.3g} % of {bill}"
