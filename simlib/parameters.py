@@ -66,6 +66,7 @@ _SETTINGS = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 # --- configs --------------------------------------------------------------------------------------------------------
 
 _KINDS: dict[str, type] = {}
+_KIND = "$kind"  # in JSON; no parameter or column of a user is likely to be called so
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -98,12 +99,14 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def to_json(value: object) -> str:
+@checked
+def to_json(value: Any) -> str:
     """A config as JSON text; `from_json` gives back an equal config."""
     return json.dumps(_to_plain(value), indent=2)
 
 
-def from_json(text: str) -> Any:
+@checked
+def from_json(text: Text) -> Any:
     """The config that `to_json` wrote.
 
     Raises
@@ -121,7 +124,7 @@ def from_json(text: str) -> Any:
 def _to_plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: _to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
-        return {"kind": type(value).__name__, **fields}
+        return {_KIND: type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {key: _to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -138,12 +141,13 @@ def _from_plain(value: Any) -> Any:
         return [_from_plain(item) for item in value]
     if not isinstance(value, dict):
         return value
-    fields = {key: _from_plain(item) for key, item in value.items() if key != "kind"}
-    if "kind" not in value:
+    fields = {key: _from_plain(item) for key, item in value.items() if key != _KIND}
+    if _KIND not in value:
         return fields
-    if value["kind"] not in _KINDS:
-        raise ParameterError(f"from_json: there is no kind {value['kind']!r}; {nearest(value['kind'], _KINDS)}")
-    return _KINDS[value["kind"]](**fields)
+    kind = str(value[_KIND])
+    if kind not in _KINDS:
+        raise ParameterError(f"from_json: there is no kind {kind!r}; {nearest(kind, _KINDS)}")
+    return _KINDS[kind](**fields)
 
 
 # --- the sentence ---------------------------------------------------------------------------------------------------
