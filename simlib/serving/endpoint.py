@@ -5,7 +5,7 @@ clock's instant first, so a decision never sees later than now, and what it chan
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from simlib.serving import lanes
 from simlib.serving.autoscaler import Autoscaler
 from simlib.serving.demand import chunks
 from simlib.serving.fleet import Fleet, Instance
-from simlib.serving.realtime import RealTime, named
+from simlib.serving.realtime import RealTime, Variant, named
 from simlib.serving.station import Rules, Station
 from simlib.workload import TARGET
 
@@ -51,6 +51,7 @@ class Endpoint:
         self._logs = log
         workers = [variant.workers for variant in self.variants]
         _check_targets(workload, [variant.name for variant in self.variants])
+        _check_prices(self.variants, sim)
         self.station = Station(_rules(deployment, log=log), workers, chunks(sim, workload, deployment, share=share))
         self.station.advance(sim.env.now)
         self.station.weigh([variant.weight for variant in self.variants])
@@ -201,6 +202,17 @@ def _check_targets(workload: "Workload", names: list[str]) -> None:
         if column.startswith(TARGET) and len(names) > 1 and column.removeprefix(TARGET) not in names:
             asked = column.removeprefix(TARGET)
             raise ParameterError(f"deploy: the workload asks for variant {asked!r}; {nearest(asked, names)}")
+
+
+def _check_prices(variants: Sequence[Variant], sim: "Simulation") -> None:
+    """A machine that is not on offer is told before the work begins, not with the bill."""
+    day = max(sim.started_at.date(), pricing.CATALOG_DATE)
+    for kind in {variant.instance_type: None for variant in variants}:
+        try:
+            pricing.price("sagemaker_hosting", kind, region=sim.region, as_of=day)
+        except ParameterError as error:
+            reason = str(error).removeprefix("price: ")
+            raise ParameterError(f"deploy: instance_type={kind!r}, region={sim.region!r}: {reason}") from None
 
 
 def _rules(deployment: RealTime, *, log: bool) -> Rules:
