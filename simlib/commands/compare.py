@@ -69,10 +69,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table, the answer and what it rests on."""
-    from simlib import pricing, workload
+    from simlib import workload
 
     service, columns = _service(args)
-    pricing.price("sagemaker_hosting", args.instance_type, region=args.region)  # a typo is told before the work begins
     trace = workload.from_trace(args.trace, time=args.time, work=columns)
     log = Log(trace.scaled(args.scale), _span(trace), args.seed, args.region)
     fleets = [_tried(log, _deployment(args, service, n), args.replications) for n in _progress(args.instances)]
