@@ -57,8 +57,10 @@ class Words(str):
 def styled() -> Iterator[None]:
     """The course's style, for figures drawn inside."""
     import matplotlib as mpl
+    from cycler import cycler
 
-    with mpl.rc_context(STYLE | {"axes.prop_cycle": mpl.cycler(color=CYCLE)}):
+    style: Any = STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}
+    with mpl.rc_context(style):
         yield
 
 
