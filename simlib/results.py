@@ -6,8 +6,8 @@
     ...     serving.RealTime(sl.ModelProfile("tagger", service=sl.constant(0.05))), workload.poisson(rate=4), hours=1
     ... )
     >>> run.check()
-    >>> float(run.summary()["p50_s"])
-    0.05
+    >>> print(f"{run.summary()['p50_s']:.4g} s")
+    0.05 s
 
 A run of up to 20 million requests keeps them all (`Run.requests`).  A longer one is *folded*: for each minute it keeps
 counts, and for each hour a histogram of latencies on a logarithmic scale, whose quantiles are within 1 % of exact ones.

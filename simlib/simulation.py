@@ -4,8 +4,8 @@
     >>> from simlib import serving, workload
     >>> model = sl.ModelProfile("tagger", service=sl.constant(0.05))
     >>> run = sl.simulate(serving.RealTime(model), workload.poisson(rate=4), hours=1, seed=7)
-    >>> int(run.summary()["completed"]) == len(run.requests) - 0
-    True
+    >>> len(run.requests), round(run.summary()["utilization"], 2)
+    (14158, 0.2)
 
 The clock is SimPy's.  Whatever decides is a SimPy process on `Simulation.env`; the flow of requests between decisions
 is arithmetic in the lanes of each endpoint, brought to the clock whenever somebody looks.
