@@ -2,13 +2,15 @@
 
 import argparse
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from simlib.commands import Subparsers
+from simlib.commands.arguments import count, non_negative, positive, read, whole
 from simlib.parameters import ParameterError
+from simlib.pricing import HOURS_PER_MONTH
 
 if TYPE_CHECKING:
     from simlib.model import Law
@@ -23,12 +25,9 @@ EXAMPLES = """examples:
   simlib compare --trace azure_llm_conversation_2023.csv --time TIMESTAMP \\
       --s-per-unit ContextTokens=0.0002,GeneratedTokens=0.02 --workers 16 --instances 1,2,4 --instance-type ml.g5.xlarge
 """
-HOURS_A_MONTH = 730
 MOST_ERRORS = 0.01
 CONFIDENCE = 0.95
 USUAL_CV = 0.4
-
-T = TypeVar("T")
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -88,48 +87,18 @@ def run(args: argparse.Namespace) -> int:
 # --- what was asked -------------------------------------------------------------------------------------------------
 
 
-def _read(text: str, kind: Callable[[str], T], fits: Callable[[T], bool], wanted: str) -> T:
-    try:
-        value = kind(text)
-        if fits(value):
-            return value
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not possible: it should be {wanted}")
-
-
-def positive(text: str) -> float:
-    """A number greater than 0."""
-    return _read(text, float, lambda x: 0 < x < math.inf, "a number greater than 0")
-
-
-def non_negative(text: str) -> float:
-    """A number of at least 0."""
-    return _read(text, float, lambda x: 0 <= x < math.inf, "a number of at least 0")
-
-
-def count(text: str) -> int:
-    """A whole number of at least 1."""
-    return _read(text, int, lambda n: n >= 1, "a whole number of at least 1")
-
-
-def whole(text: str) -> int:
-    """A whole number of at least 0."""
-    return _read(text, int, lambda n: n >= 0, "a whole number of at least 0")
-
-
 def counts(text: str) -> tuple[int, ...]:
     """Several of them, like 1,2,4."""
 
     def numbers(text: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(part) for part in text.split(",")))
 
-    return _read(text, numbers, lambda found: min(found) >= 1, "whole numbers of at least 1, like 1,2,4")
+    return read(text, numbers, lambda found: min(found) >= 1, "whole numbers of at least 1, like 1,2,4")
 
 
 def names(text: str) -> tuple[str, ...]:
     """Several columns, like A,B."""
-    return _read(text, lambda text: tuple(part.strip() for part in text.split(",")), all, "columns, like A,B")
+    return read(text, lambda text: tuple(part.strip() for part in text.split(",")), all, "columns, like A,B")
 
 
 def seconds_by_name(text: str) -> dict[str, float]:
@@ -139,7 +108,7 @@ def seconds_by_name(text: str) -> dict[str, float]:
         cut = (part.rpartition("=") for part in text.split(","))
         return {name.strip(): float(value) for name, _, value in cut}
 
-    return _read(
+    return read(
         text,
         pairs,
         lambda found: all(found) and all(0 <= s < math.inf for s in found.values()),
@@ -221,8 +190,8 @@ class Tried(NamedTuple):
 
         values = self.figures[figure]
         n = len(values)
-        if n == 1:
-            return math.nan
+        if n == 1 or not np.ptp(values):  # nothing is random: the mean's last bits are no spread
+            return math.nan if n == 1 else 0.0
         return float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
 
     def keeps(self, max_p99: float) -> bool:
@@ -330,7 +299,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _a_month(fleet: Tried) -> float:
-    return fleet.mean("usd") * HOURS_A_MONTH * 3600 / fleet.run.snapshot.end_s
+    return fleet.mean("usd") * HOURS_PER_MONTH * 3600 / fleet.run.snapshot.end_s
 
 
 def _answer(max_p99: float, fleets: Sequence[Tried]) -> str:
@@ -350,7 +319,7 @@ def _fine_print(args: argparse.Namespace, fleets: Sequence[Tried]) -> Iterator[s
     yield "Percentiles are those of answered requests, from arrival to answer; busy is the workers' share of time."
     yield f"Each figure is the mean of {args.replications} draws of service times and routing; ± is half the 95 %"
     yield "interval of p99.  The log itself is one sample of your traffic: its own luck is not in the interval."
-    yield f"A month is {HOURS_A_MONTH} hours like those of the log."
+    yield f"A month is {HOURS_PER_MONTH} hours like those of the log."
     yield ""
     yield "Assumptions (V verified, S second-hand, D derived, U undocumented):"
     if args.s_per_unit is None and args.service_cv is None:

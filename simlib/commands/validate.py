@@ -12,7 +12,8 @@ keep it honest:
   over a fixed time (a ratio of two random numbers) is not.
 - *The tail.*  A sample percentile is biased; the share of requests above the exact percentile is not.
 
-Replications are so long (hundreds of τ) that their means are close to normal, as Student's interval supposes.
+Replications are so long (hundreds of τ; at stations of finite room, where τ is a generous bound, thousands of service
+times) that their means are close to normal, as Student's interval supposes.
 """
 
 import argparse
@@ -26,8 +27,8 @@ import numpy as np
 
 from simlib import theory
 from simlib.commands import Subparsers
+from simlib.commands.arguments import read, whole
 from simlib.model import Law, ModelProfile, constant, exponential, gamma, lognormal
-from simlib.parameters import ParameterError
 
 if TYPE_CHECKING:
     from simlib.results import Run
@@ -284,14 +285,17 @@ def add_parser(subparsers: Subparsers) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--replications", type=int, default=20, metavar="N", help="runs of each case, 2 or more (20)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same table (0)")
+    parser.add_argument("--replications", type=several, default=20, metavar="N", help="runs of each case (20)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="same seed, same table (0)")
+
+
+def several(text: str) -> int:
+    """A whole number of at least 2: an interval needs them."""
+    return read(text, int, lambda n: n >= 2, "a whole number of at least 2")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table as it comes; 1 if theory is missed more often than chance allows."""
-    if args.replications < 2:
-        raise ParameterError(f"--replications {args.replications} is not possible: an interval needs at least 2.")
     judged: list[Judged] = []
     print(_line("case", "figure", "exact", "estimate", "99 % interval", "inside?"))
     for lines in _all(args.seed, args.replications):
