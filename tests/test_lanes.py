@@ -3,6 +3,19 @@
 Every test here also runs with NUMBA_BOUNDSCHECK=1 (`make test`).
 """
 
+# Do these tests see anything?  Each of these damages, a line each, was done to a copy of lanes.py or station.py
+# (2026-11-22), and each made a test fail:
+#   order and ties: of equal slots the highest; a slot free at the very deadline does not start; work done at the very
+#     deadline is late; departures, or those who leave a line, `<` for `<=`; retries before arrivals of one instant;
+#     arrivals at a decision's instant handled before it; equal entries of a heap in the order of falling numbers
+#   counting: further attempts as arrivals; the minute of the arrival for that of the finish; a busy stretch again at
+#     each look; busy time of a worker that is dead; the share of a drained instance; a histogram's bins one too low
+#   rules: a worker not told to stop; one attempt too many; a line one longer than its limit; the first slot promised
+#     although the limit must know who waits; an outcome of this very instant held back; all retries with one number;
+#     who was on a dead instance not failed
+#   room: departures sized for new arrivals only (NUMBA_BOUNDSCHECK=1 sees it); the ring of those waiting grown but its
+#     head kept; winner trees not rebuilt when places move
+
 import itertools
 from collections.abc import Callable
 from typing import Any
