@@ -1,12 +1,14 @@
 """The autoscaler: alarms watch metrics, policies watch alarms, and the fleet follows.
 
 Each policy is a SimPy process: at the end of each period it reads its metric, its alarms take in the value, and an
-alarm that is on proposes a capacity.  Several policies on one fleet: any of them may scale out, all must agree to scale
-in, and the largest capacity wins (Application Auto Scaling user guide).
+alarm that is on asks for a capacity.  Once all policies with a value at this instant have spoken, the fleet follows:
+any of them may scale out, all must agree to scale in, and the largest capacity wins (Application Auto Scaling user
+guide).
 """
 
 import math
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ import simpy
 
 from simlib.serving.readings import Readings
 from simlib.serving.scaling import Scaling, ScheduledScaling, StepScaling, TargetTracking, Watching, common_bounds
+from simlib.turns import ALARM as ALARMS
 from simlib.turns import METRIC, POLICY, SCHEDULE, pause
 
 if TYPE_CHECKING:
@@ -57,6 +60,16 @@ class Alarm:
         return self.state == ALARM
 
 
+@dataclass(frozen=True)
+class Ask:
+    """What a policy asks for, from one value of its metric to the next."""
+
+    at: float = -math.inf
+    more: bool = False  # its alarm for more is on; while it is, nobody scales in
+    wanted: int | None = None  # None: stay
+    why: str = ""
+
+
 class Autoscaler:
     """Follows the policies of one variant's fleet."""
 
@@ -65,43 +78,58 @@ class Autoscaler:
         self.env = endpoint.sim.env
         self.lowest, self.highest = common_bounds(policies)
         self.in_cooldown_until = -math.inf
-        self.wants_in: dict[int, int | None] = {}  # policy → the capacity it would scale in to, None for "stay"
-        for number, policy in enumerate(policies):
-            self.env.process(self._story(number, policy))
+        self.watchers: list[_Watcher] = []
+        self._settling_at = -math.inf
+        for policy in policies:
+            self.env.process(self._story(policy))
 
-    def _story(self, number: int, policy: Scaling) -> Story:
-        if isinstance(policy, TargetTracking):
-            return Tracking(self, number, policy).watch()
-        if isinstance(policy, StepScaling):
-            return Stepping(self, number, policy).watch()
-        return self._keep_schedule(policy)
+    def _story(self, policy: Scaling) -> Story:
+        if isinstance(policy, ScheduledScaling):
+            return self._keep_schedule(policy)
+        watcher = Tracking(self, policy) if isinstance(policy, TargetTracking) else Stepping(self, policy)
+        self.watchers.append(watcher)
+        return watcher.watch()
 
-    # --- proposals ---
+    # --- what the policies ask for ---
 
     @property
     def desired(self) -> int:
         """The capacity last asked for."""
         return self.endpoint.desired[self.variant]
 
-    def scale_out(self, wanted: int, why: str) -> bool:
-        """Go up to *wanted*, within the bounds; never down.  A scale-out ends the cooldown of a scale-in."""
-        wanted = min(wanted, self.highest)
-        if wanted <= self.desired:
-            return False
-        self.in_cooldown_until = -math.inf
-        self.endpoint.set_desired(self.variant, wanted, why)
-        return True
+    def settle_soon(self) -> None:
+        """A policy has spoken: follow, once all that speak at this instant have."""
+        if self._settling_at < self.env.now:
+            self._settling_at = self.env.now
+            pause(self.env, 0, POLICY).callbacks.append(lambda _: self._settle())
 
-    def scale_in(self, number: int, wanted: int, cooldown_s: float, why: str) -> None:
-        """Policy *number* would go down to *wanted*; it happens if all policies that may agree, to the largest."""
-        self.wants_in[number] = max(wanted, self.lowest)
-        proposals = list(self.wants_in.values())
-        if None in proposals or self.env.now < self.in_cooldown_until:
+    def _settle(self) -> None:
+        """Out if anybody asks for it; else in if all agree.  The largest capacity wins, the first policy at a tie."""
+        asking = [w for w in self.watchers if w.ask.at == self.env.now and w.ask.wanted is not None]
+        outward = [w for w in asking if w.ask.more]
+        if outward:
+            self._scale_out(max(outward, key=lambda w: w.ask.wanted or 0))
+        elif asking and not any(w.ask.more for w in self.watchers):
+            self._scale_in([w for w in self.watchers if w in asking or w.must_agree])
+
+    def _scale_out(self, watcher: "_Watcher") -> None:
+        """Up to what it asks for, within the bounds; never down.  This ends the cooldown of a scale-in."""
+        before = self.desired
+        wanted = max(self.lowest, min(watcher.ask.wanted or 0, self.highest))
+        if wanted > before:
+            self.in_cooldown_until = -math.inf
+            self.endpoint.set_desired(self.variant, wanted, watcher.ask.why)
+            watcher.scaled_out(before)
+
+    def _scale_in(self, watchers: "Sequence[_Watcher]") -> None:
+        """Down to the largest capacity asked for, within the bounds, unless one of these asks for none."""
+        if any(w.ask.wanted is None for w in watchers) or self.env.now < self.in_cooldown_until:
             return
-        agreed = max(p for p in proposals if p is not None)
-        if agreed < self.desired:
-            self.in_cooldown_until = self.env.now + cooldown_s
-            self.endpoint.set_desired(self.variant, agreed, why)
+        largest = max(watchers, key=lambda w: w.ask.wanted or 0)
+        wanted = max(self.lowest, largest.ask.wanted or 0)
+        if wanted < self.desired:
+            self.in_cooldown_until = self.env.now + largest.in_cooldown_s
+            self.endpoint.set_desired(self.variant, wanted, largest.ask.why)
 
     # --- schedules ---
 
@@ -111,7 +139,8 @@ class Autoscaler:
             self.lowest = self.lowest if policy.min_capacity is None else policy.min_capacity
             self.highest = self.highest if policy.max_capacity is None else policy.max_capacity
             within = min(max(self.desired, self.lowest), self.highest)
-            self.endpoint.tell("schedule", f"{policy.when}: capacity {self.lowest} to {self.highest}")
+            bounds = f"{policy.when}: capacity {self.lowest} to {self.highest}"
+            self.endpoint.tell("schedule", bounds, self.variant)
             if within != self.desired:
                 self.endpoint.set_desired(self.variant, within, policy.when)
 
@@ -122,9 +151,11 @@ class Autoscaler:
 class _Watcher:
     """What the two watching policies share: a metric, read at the end of each period, and told to alarms."""
 
-    def __init__(self, scaler: Autoscaler, number: int, policy: Watching) -> None:
-        self.scaler, self.number, self.policy = scaler, number, policy
-        self.name = f"{type(policy).__name__} {policy.metric}"
+    must_agree = False  # whether nothing scales in without it
+    in_cooldown_s = 0.0
+
+    def __init__(self, scaler: Autoscaler, policy: Watching) -> None:
+        self.scaler, self.policy, self.ask = scaler, policy, Ask()
 
     def watch(self) -> Story:
         """At the end of each period [t, t + p) of the clock: read, and decide when the value is known."""
@@ -132,22 +163,28 @@ class _Watcher:
         readings = Readings(self.scaler.endpoint, self.scaler.variant, self.policy.metric)
         yield pause(env, period - env.now % period, METRIC)
         while True:
-            pause(env, delay, POLICY).callbacks.append(partial(self._known, readings.take()))
+            pause(env, delay, ALARMS).callbacks.append(partial(self._known, readings.take()))
             yield pause(env, period, METRIC)
 
     def _known(self, value: float, _: simpy.Event) -> None:
-        self.decide(value)
+        self.ask = self.decide(value)
+        if self.ask.wanted is not None:
+            self.scaler.settle_soon()
 
-    def decide(self, value: float) -> None:
-        """A new value of the metric is known; NaN where there is none."""
+    def decide(self, value: float) -> Ask:
+        """What to ask for now that a new value of the metric is known; NaN where there is none."""
         raise NotImplementedError
+
+    def scaled_out(self, before: int) -> None:
+        """The fleet follows this policy's ask for more; it was *before*."""
 
     def tell(self, alarm: Alarm, value: float) -> bool:
         """The alarm takes in the value; a change of state goes to the event log.  Returns whether it is on."""
         before = alarm.state
         if alarm.take(value):
             known = "no data" if math.isnan(value) else f"{value:.4g}"
-            self.scaler.endpoint.tell("alarm", f"{alarm.name}: {before} → {alarm.state} ({self.policy.metric} {known})")
+            detail = f"{alarm.name}: {before} → {alarm.state} ({self.policy.metric} {known})"
+            self.scaler.endpoint.tell("alarm", detail, self.scaler.variant)
         return alarm.on
 
 
@@ -156,28 +193,22 @@ class Tracking(_Watcher):
 
     policy: TargetTracking
 
-    def __init__(self, scaler: Autoscaler, number: int, policy: TargetTracking) -> None:
-        super().__init__(scaler, number, policy)
+    def __init__(self, scaler: Autoscaler, policy: TargetTracking) -> None:
+        super().__init__(scaler, policy)
         floor = policy.in_factor * policy.target
         self.high = Alarm("AlarmHigh", lambda x: x > policy.target, policy.out_datapoints)
         self.low = Alarm("AlarmLow", lambda x: x < floor, policy.in_datapoints)
-        if not policy.disable_scale_in:
-            scaler.wants_in[number] = None
+        self.must_agree, self.in_cooldown_s = not policy.disable_scale_in, policy.in_cooldown_s
 
-    def decide(self, value: float) -> None:
+    def decide(self, value: float) -> Ask:
         """Out while AlarmHigh is on, in while AlarmLow is."""
         high, low = self.tell(self.high, value), self.tell(self.low, value)
-        if not self.policy.disable_scale_in:
-            self.scaler.wants_in[self.number] = None
-        if math.isnan(value) or not (high or low):
-            return
+        now = self.scaler.env.now
+        if math.isnan(value) or not (high or (low and self.must_agree)):
+            return Ask(now, more=high)
         instances = self.scaler.endpoint.in_service(self.scaler.variant)
-        wanted = math.ceil(instances * value / self.policy.target)
-        why = f"{self.policy.metric} {value:.4g}, target {self.policy.target:g}"
-        if high:
-            self.scaler.scale_out(wanted, why)
-        elif not self.policy.disable_scale_in:
-            self.scaler.scale_in(self.number, wanted, self.policy.in_cooldown_s, why)
+        wanted = math.ceil(round(instances * value / self.policy.target, 9))  # 3 * 66.666… is 200, and no more
+        return Ask(now, high, wanted, f"{self.policy.metric} {value:.4g}, target {self.policy.target:g}")
 
 
 class Stepping(_Watcher):
@@ -185,8 +216,8 @@ class Stepping(_Watcher):
 
     policy: StepScaling
 
-    def __init__(self, scaler: Autoscaler, number: int, policy: StepScaling) -> None:
-        super().__init__(scaler, number, policy)
+    def __init__(self, scaler: Autoscaler, policy: StepScaling) -> None:
+        super().__init__(scaler, policy)
         compare = {
             ">": lambda x: x > policy.threshold,
             ">=": lambda x: x >= policy.threshold,
@@ -195,21 +226,29 @@ class Stepping(_Watcher):
         }
         missing = {"missing": None, "breaching": True, "notBreaching": False}[policy.missing_data]
         self.alarm = Alarm("StepAlarm", compare[policy.comparison], policy.datapoints, missing)
+        self.in_cooldown_s = policy.cooldown_s
         self.base, self.out_cooldown_until = 0, -math.inf
 
-    def decide(self, value: float) -> None:
-        """While the alarm is on, change capacity by the step in which the metric lies (without data, the nearest)."""
-        if not self.tell(self.alarm, value):
-            return
-        value = self.policy.threshold if math.isnan(value) else value
-        desired, now = self.scaler.desired, self.scaler.env.now
-        cooling = now < self.out_cooldown_until
-        base = self.base if cooling else desired
-        wanted = self.policy.wanted(base, value)
-        why = f"{self.policy.metric} {value:.4g}, threshold {self.policy.threshold:g}"
-        if wanted > base:
-            if self.scaler.scale_out(wanted, why) and not cooling:
-                self.base, self.out_cooldown_until = desired, now + self.policy.cooldown_s
-        elif wanted < base:
-            self.scaler.scale_in(self.number, wanted, self.policy.cooldown_s, why)
-            self.scaler.wants_in.pop(self.number)
+    def decide(self, value: float) -> Ask:
+        """While the alarm is on, ask for the step in which the metric lies.
+
+        A period without data that counts as breaching is taken for the value nearest to the threshold.
+        """
+        on, now, desired = self.tell(self.alarm, value), self.scaler.env.now, self.scaler.desired
+        if not on or (math.isnan(value) and self.policy.missing_data != "breaching"):
+            return Ask(now)
+        shown, value = value, self.policy.threshold if math.isnan(value) else value
+        why = f"{self.policy.metric} {shown:.4g}, threshold {self.policy.threshold:g}"
+        wanted = self.policy.wanted(desired, value)
+        if wanted <= desired:
+            return Ask(now, False, wanted if wanted < desired else None, why)
+        return Ask(now, True, self.policy.wanted(self.base, value) if self._cooling else wanted, why)
+
+    @property
+    def _cooling(self) -> bool:
+        return self.scaler.env.now < self.out_cooldown_until
+
+    def scaled_out(self, before: int) -> None:
+        """In the cooldown that begins now, steps count from the capacity there was before it."""
+        if not self._cooling:
+            self.base, self.out_cooldown_until = before, self.scaler.env.now + self.policy.cooldown_s

@@ -33,7 +33,7 @@ class Readings:
     # --- metrics, named as `scaling.Metric` names them ---
 
     def _InvocationsPerInstance(self) -> float:
-        return self._since(SHARES) or math.nan
+        return round(self._since(SHARES), 9) or math.nan  # 600 thirds are 200, and no more
 
     def _ModelLatency(self) -> float:
         completed, nanoseconds = self._since(COMPLETED), self._since(LATENCY_NS)
