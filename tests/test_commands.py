@@ -157,7 +157,7 @@ def test_the_work_that_comes_is_told_in_workers(log, capsys):
     text = said(capsys, "compare", "--trace", log, *MEAN, "--workers", 1)
     busy = float(re.search(r"keeps ([\d.]+) workers busy", text)[1])
     assert busy == pytest.approx(N / 1800 * 0.8, rel=0.05)
-    assert "fewer than 2 instances of 1 worker cannot keep up" in text
+    assert "at least 2 instances of 1 worker must be there to keep up" in text
 
 
 def test_scale_asks_for_more_requests(log, capsys):

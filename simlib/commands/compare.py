@@ -254,8 +254,9 @@ def _heading(args: argparse.Namespace, log: Log, service: "Law", fleets: Sequenc
     needed = math.floor(busy / args.workers) + 1
     return (
         f"{args.trace}: {requests:,.0f} requests in {_duration(log.span_s)}, {requests / log.span_s:.4g} a second.\n"
-        f"{service!r}: their work keeps {busy:.4g} workers busy, so fewer than {needed} instances "
-        f"of {args.workers} {'worker' if args.workers == 1 else 'workers'} cannot keep up."
+        f"{service!r}: their work keeps {busy:.4g} workers busy,\n"
+        f"so at least {needed} {'instance' if needed == 1 else 'instances'} of {args.workers} "
+        f"{'worker' if args.workers == 1 else 'workers'} must be there to keep up."
     )
 
 
