@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def reveal(question_id: Text, answer: Any, *, unit: str = "", explain: str = "")
         kept[question_id] = entry | {"answer": result, "revealed": True}
         _write(kept)
     if explain:
-        print(explain)
+        print(textwrap.fill(explain, 90))
 
 
 def predictions() -> pd.DataFrame:

@@ -4,6 +4,7 @@ Plots know nothing of the rest of the library.  One style for the whole course: 
 tell apart (Okabe and Ito 2008), the finding as title, axes with units, lines labelled where they end.
 """
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -45,12 +46,14 @@ STYLE: dict[str, Any] = {
 
 
 class Words(str):
-    """A sentence about a picture; a notebook shows it as text, without quotes."""
+    """Sentences about a picture; a notebook shows them as text, without quotes, in lines that fit the page."""
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        return str(self)
+    def __str__(self) -> str:
+        return textwrap.fill(str.__str__(self), 90)
+
+    __repr__ = __str__
 
 
 @contextmanager
@@ -315,7 +318,7 @@ def cycle(stages: Mapping[str, str], *, now: Sequence[str], title: str) -> Words
         What the ring says.
     """
     with styled():
-        ax = _figure(1, 1, height=3.4)[1][0, 0]
+        ax = _figure(1, 1, height=3.0)[1][0, 0]
         angles = np.pi / 2 - 2 * np.pi * (np.arange(len(stages)) + 0.5) / len(stages)
         x, y = 3.0 * np.cos(angles), 1.25 * np.sin(angles)
         for k, (name, question) in enumerate(stages.items()):
@@ -330,7 +333,7 @@ def cycle(stages: Mapping[str, str], *, now: Sequence[str], title: str) -> Words
         for middle in angles - np.pi / len(stages):
             behind, ahead = ((3.0 * np.cos(at), 1.25 * np.sin(at)) for at in (middle + 0.02, middle - 0.02))
             ax.annotate("", ahead, behind, arrowprops={"arrowstyle": "-|>", "color": "#888888", "mutation_scale": 22})
-        ax.set(xlim=(-4.3, 4.3), ylim=(-1.9, 1.9), title=title)
+        ax.set(xlim=(-4.3, 4.3), ylim=(-1.6, 1.6), title=title)
         ax.axis("off")
     _show()
     return Words(f"{title}: {' → '.join(stages)} → {next(iter(stages))} again.")
@@ -564,3 +567,38 @@ def _largest_share(by_item: pd.Series, total: float) -> str:
     if not len(by_item) or total <= 0:
         return f"{bill[0].upper()}{bill[1:]}"
     return f"{by_item.idxmax()}: {100 * by_item.max() / total:.3g} % of {bill}"
+
+
+# --- stages ----------------------------------------------------------------------------------------------------------
+
+
+def stages(durations: pd.DataFrame, *, unit: str, title: str) -> Words:
+    """What has to happen before something is done: one bar a row, its stages end to end.
+
+    Parameters
+    ----------
+    durations : DataFrame
+        Index: the bars, from the top.  Columns: the stages, in their order.
+    unit : str
+        Of the durations.
+    title : str
+        The finding.
+    """
+    with styled():
+        ax = _figure(1, 1, height=1.6 + 0.42 * len(durations))[1][0, 0]
+        spots, ends = np.arange(len(durations)), durations.cumsum(axis=1)
+        for (name, length), color in zip(durations.items(), CYCLE, strict=False):
+            ax.barh(spots, length, left=ends[name] - length, color=color, height=0.6, label=str(name))
+        totals = durations.sum(axis=1)
+        for spot, total in zip(spots, totals, strict=True):
+            ax.annotate(f"{total:.3g}", (total, spot), textcoords="offset points", xytext=(4, 0), va="center")
+        ax.set(yticks=spots, yticklabels=list(durations.index), xlabel=f"time [{unit}]")
+        ax.set_title(title, pad=24)
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(durations.columns), borderaxespad=0.2)
+        ax.invert_yaxis()
+        ax.margins(x=0.08)
+        ax.grid(visible=False, axis="y")
+    _show()
+    told = ", ".join(f"{name} {total:.3g}" for name, total in totals.items())
+    parts = ", ".join(f"{name} {mean:.3g}" for name, mean in durations.mean().items())
+    return Words(f"{title}: {told} {unit}. On average: {parts} {unit}.")
