@@ -9,7 +9,7 @@ from pydantic import Field
 from simlib.model import ModelProfile
 from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Text, Whole, config, nearest
 from simlib.serving.fleet import InstanceLife
-from simlib.serving.scaling import Scaling, common_bounds
+from simlib.serving.scaling import Scaling, TargetTracking, Watching, common_bounds
 
 if TYPE_CHECKING:
     from simlib.serving.endpoint import Endpoint
@@ -183,6 +183,17 @@ class RealTime:
         for name, source in _LIFE_ASSUMPTIONS.items():
             if getattr(life, name) == getattr(usual, name):
                 yield f"instance_life.{name}", getattr(life, name), "U", source
+        yield from self._scaling_assumptions()
+
+    def _scaling_assumptions(self) -> Iterator[tuple[str, object, str, str]]:
+        tracking = [policy for policy in self.policies if isinstance(policy, TargetTracking)]
+        if tracking:
+            source = "AWS says only: out in proportion, in with caution"
+            yield "scaling: wanted", "ceil(instances * metric / target)", "U", source
+        if any((policy.out_datapoints, policy.in_datapoints, policy.in_factor) == (3, 15, 0.9) for policy in tracking):
+            yield "scaling: alarms", "3 above target, 15 below 0.9 of it", "S", "seen by users in the alarms AWS makes"
+        if any(isinstance(policy, Watching) and policy.metric_delay_s == 0 for policy in self.policies):
+            yield "scaling: metric_delay_s", 0.0, "U", "undocumented: how long a period's value takes to be known"
 
 
 _LIFE_ASSUMPTIONS = {
