@@ -215,7 +215,9 @@ def tail(latencies: "np.ndarray | Mapping[str, np.ndarray]", *, title: str = "",
         ]
         ax.set(xscale="log", yscale="log", xlabel="latency [s]", ylabel="share that takes longer")
         ax.set_title(title or "The tail of latency: one request in a hundred takes longer than p99")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        fastest, slowest = _span(many.values())
+        ax.set_xlim(left=fastest)  # the few that are quicker still would push the tail aside
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if slowest < 1000 * fastest else (1,)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g} %"))
         ax.minorticks_off()
@@ -224,6 +226,15 @@ def tail(latencies: "np.ndarray | Mapping[str, np.ndarray]", *, title: str = "",
     if alone:
         _show()
     return Words(" ".join(sentences))
+
+
+def _span(many: Iterable[np.ndarray]) -> tuple[float, float]:
+    """From what nearly all requests take at least, to the slowest [s]; both greater than 0."""
+    found = [values[values > 0] for values in map(np.asarray, many)]
+    found = [values for values in found if len(values)]
+    if not found:
+        return 0.1, 1.0
+    return min(float(np.quantile(values, 0.02)) for values in found), max(float(values.max()) for values in found)
 
 
 def _one_tail(ax: "Axes", name: str, values: np.ndarray, color: str) -> str:
@@ -268,10 +279,8 @@ def against_load(
             ax.plot(busy, values, "o-", color=color, ms=4, clip_on=False)
             _label(ax, str(name), busy[-1], float(values.iloc[-1]), color)
         if exact is not None:
-            ax.plot(100 * exact.index.to_numpy(dtype=float), exact, "--", color=BLACK, linewidth=1.1)
-            at = len(exact) // 3
-            spot = (100 * float(exact.index[at]), float(exact.iloc[at]))
-            ax.annotate(f"{exact.name}", spot, textcoords="offset points", xytext=(0, 12), fontsize=9)
+            ax.plot(100 * exact.index.to_numpy(dtype=float), exact, "--", color=BLACK, linewidth=1.1, label=exact.name)
+            ax.legend(loc="upper left")
         if limit is not None:
             ax.axhline(limit, color=GREEN, linewidth=1.1)
             ax.annotate(f"limit {limit:g} s", (busy[0], limit), textcoords="offset points", xytext=(0, 4), color=GREEN)
