@@ -333,4 +333,5 @@ def _fine_print(args: argparse.Namespace, fleets: Sequence[Tried]) -> Iterator[s
     yield f"Prices ({args.region}):"
     for line in fleets[0].run.invoice.to_dict("records"):
         price = f"{line['unit_price']:g} $/{line['unit']}"
-        yield f"  {line['mark']}  {line['item']}: {price}, {line['source']}, {line['as_of']}"
+        yield f"  {line['mark']}  {line['item']}: {price}, {line['as_of']},"
+        yield f"     {line['source']}"
