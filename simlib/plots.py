@@ -123,6 +123,8 @@ def run(timeline: pd.DataFrame, *, alarms: pd.DataFrame, latencies: np.ndarray |
             _alarms(third, alarms, time[-1] / timeline.index[-1] if len(timeline) > 1 else 1.0)
         for axis in (top, middle, third):
             axis.set(xticks=ticks, xlim=(ticks[0], ticks[-1]), ylim=(0, None))
+        if len(alarms):  # their signs stand above the lines
+            third.set_ylim(top=1.25 * timeline[["Instances", "DesiredInstances"]].to_numpy().max())
         top.tick_params(labelbottom=False)
         middle.tick_params(labelbottom=False)
         if latencies is not None:
