@@ -109,12 +109,15 @@ class Station:
     # --- commands, at the instant the lane was advanced to ---
 
     def open(self, variant: int, instance: int) -> None:
-        """*instance* comes into service.  Numbers of instances must rise."""
+        """*instance* comes into service."""
         p = 1 + max((place for v, place in self._place_of.values() if v == variant), default=-1)
         if p == self.lane.places.shape[1]:
             p = self._make_room_for_place(variant)
+        later = any(number > instance for number, (v, _) in self._place_of.items() if v == variant)
         self._place_of[instance] = (variant, p)
         lanes.open_place(self.lane, variant, p, instance, self.workers[variant], self.now)
+        if later:  # a younger one came up faster; places are in the order of numbers
+            self._rearrange(self.lane.places.shape[1])
         self.advance(self.now)
 
     def drain(self, instance: int) -> None:
@@ -223,10 +226,14 @@ class Station:
 
     def _make_room_for_place(self, variant: int) -> int:
         """Close the gaps that dead instances left, in all variants; double the places where few gaps were found."""
-        alive = [sorted(p for w, p in self._place_of.values() if w == v) for v in range(len(self.workers))]
+        fleets = [sum(v == w for w, _ in self._place_of.values()) for v in range(len(self.workers))]
         n = self.lane.places.shape[1]
-        if max(len(kept) for kept in alive) > n // 2:
-            n *= 2
+        self._rearrange(2 * n if max(fleets) > n // 2 else n)
+        return fleets[variant]
+
+    def _rearrange(self, n: int) -> None:
+        """Give all instances the first of *n* places, in the order of their numbers."""
+        alive = [[p for _, (w, p) in sorted(self._place_of.items()) if w == v] for v in range(len(self.workers))]
         inside = self.inside()
         self.lane = _moved(self.lane, alive, n)
         to = [{old: new for new, old in enumerate(kept)} for kept in alive]
@@ -235,7 +242,6 @@ class Station:
         for k in np.flatnonzero(taken):
             request = self.lane.requests[k]
             request["place"] = to[request["variant"]].get(int(request["place"]), NOBODY)
-        return len(alive[variant])
 
 
 def _cut(chunks: Iterable[Chunk], most: int) -> Iterator[Chunk]:

@@ -260,7 +260,8 @@ class ReferenceStation:
 
     def fleet(self, variant: int) -> list[Instance]:
         """Who takes requests, in the order of their numbers."""
-        return [i for i in self.instances if i.serving and i.variant == variant]
+        fleet = [i for i in self.instances if i.serving and i.variant == variant]
+        return sorted(fleet, key=lambda i: i.number)
 
     def instance_of(self, caller: Caller) -> Instance:
         return self.instance(caller.instance)
