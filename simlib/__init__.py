@@ -29,13 +29,13 @@ from simlib.parameters import ParameterError, from_json, to_json
 from simlib.simulation import Simulation, simulate
 
 if TYPE_CHECKING:
-    from simlib import learning, plots, pricing, results, scenarios, serving, theory, workload
+    from simlib import experiments, learning, plots, pricing, results, scenarios, serving, theory, workload
     from simlib.learning import predict, predictions, reveal
     from simlib.results import Run
 
 __version__ = "0.1.0"
 
-_ROOMS = ("learning", "plots", "pricing", "results", "scenarios", "serving", "theory", "workload")
+_ROOMS = ("experiments", "learning", "plots", "pricing", "results", "scenarios", "serving", "theory", "workload")
 _LATER = {
     "Run": "simlib.results",
     "predict": "simlib.learning",
@@ -51,6 +51,7 @@ __all__ = [
     "Simulation",
     "constant",
     "empirical",
+    "experiments",
     "exponential",
     "from_json",
     "gamma",

@@ -442,6 +442,8 @@ def frontier(
 ) -> Words:
     """Cost against latency: which options are worth their price, for nothing else is both cheaper and faster.
 
+    Costs are told apart to three significant digits, as they are printed.
+
     Parameters
     ----------
     frame : DataFrame
@@ -455,7 +457,9 @@ def frontier(
     """
     for column in (cost, latency):
         _check_known("frontier", "column", column, frame.columns)
-    known = frame[frame[[cost, latency]].notna().all(axis="columns")].sort_values([cost, latency])
+    known = frame[frame[[cost, latency]].notna().all(axis="columns")]
+    price = np.array([float(f"{usd:.3g}") for usd in known[cost]])
+    known = known.iloc[np.lexsort((known[latency], price))]
     best = known[latency].cummin()
     worth = (known[latency] == best) & (best != best.shift())
     (cost_name, cost_unit), (latency_name, latency_unit) = _figure_and_unit(cost), _figure_and_unit(latency)

@@ -1,0 +1,61 @@
+"""How sure a mean is: Student's confidence interval of independent values.
+
+>>> interval([4.0, 5.0, 6.0])
+Interval(mean=5.0, low=2.515862288228509, high=7.484137711771491, n=3)
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from pydantic import AfterValidator, SkipValidation
+
+from simlib.parameters import Real, checked
+
+
+def _level(value: float) -> float:
+    if not 0 < value < 1:
+        raise ValueError(f"confidence={value:g} is not possible: it should be between 0 and 1, such as 0.95 for 95 %.")
+    return value
+
+
+Confidence = Annotated[Real, AfterValidator(_level)]
+
+
+class Interval(NamedTuple):
+    """A mean, its confidence interval, and the number of values it rests on."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+    @property
+    def relative_half_width(self) -> float:
+        """Half-width / size of the mean; 0 where nothing scatters."""
+        if self.half_width == 0:
+            return 0.0
+        return self.half_width / abs(self.mean) if self.mean else math.inf
+
+
+@checked
+def interval(values: SkipValidation[Iterable[float]], confidence: Confidence = 0.95) -> Interval:
+    """The mean of independent *values* with its Student t interval: mean ± t(n-1) · s / √n.
+
+    Values that are not finite are left out, and n does not count them; with n < 2 the interval is NaN.
+    """
+    found = np.asarray(values if isinstance(values, np.ndarray | Sequence) else list(values), dtype=float)
+    found = found[np.isfinite(found)]
+    n = len(found)
+    mean = float(found.mean()) if n else math.nan
+    if n < 2:
+        return Interval(mean, math.nan, math.nan, n)
+    from scipy.special import stdtrit  # the t quantile; all of scipy.stats takes a second to load
+
+    half = float(stdtrit(n - 1, (1 + confidence) / 2) * found.std(ddof=1) / math.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
