@@ -160,7 +160,7 @@ def _cron(text: str, zone: ZoneInfo) -> Cron:
 def _field(text: str, name: str, lowest: int, highest: int, names: tuple[str, ...]) -> frozenset[int]:
     values: set[int] = set()
     for part in text.split(","):
-        span, _, step = part.partition("/")
+        span, slash, step = part.partition("/")
         begin, dash, end = span.partition("-")
         try:
             if span in ("*", "?"):
@@ -169,8 +169,8 @@ def _field(text: str, name: str, lowest: int, highest: int, names: tuple[str, ..
                 first = last = 0
             else:
                 first = _value(begin, lowest, names)
-                last = _value(end, lowest, names) if dash else (highest if step else first)
-            width = int(step) if step else 1
+                last = _value(end, lowest, names) if dash else (highest if slash else first)
+            width = int(step) if slash else 1
         except ValueError:
             first, last, width = 1, 0, 0
         wrong = width < 1 or first > last or (span != "L" and not (lowest <= first and last <= highest))
