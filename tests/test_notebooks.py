@@ -1,0 +1,256 @@
+"""The rules that every notebook of the course keeps; nbval runs them and compares what they print."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+HEADINGS = ("Predict", "Explain", "Vary", "Check yourself", "Go deeper", "Exercise", "Summary")  # in this order
+BOX = ("**Simplified here.**", "**In the real service.**", "**Since the slides (2026).**")
+TAGS = {"predict", "reveal", "vary", "nbval-ignore-output"}
+CHANGES_EVERY_TIME = {"predict", "vary"}  # widgets: their models have random names
+
+PREDICTS = re.compile(r'sl\.predict\(\s*"([^"]+)"')
+REVEALS = re.compile(r'sl\.reveal\(\s*"([^"]+)"')
+
+Cell = dict[str, Any]
+
+
+def cells(path: Path) -> list[Cell]:
+    return [cell | {"source": "".join(cell["source"])} for cell in json.loads(path.read_text())["cells"]]
+
+
+def code(path: Path) -> list[Cell]:
+    return [cell for cell in cells(path) if cell["cell_type"] == "code"]
+
+
+def text(path: Path) -> str:
+    return "\n\n".join(cell["source"] for cell in cells(path) if cell["cell_type"] == "markdown")
+
+
+def tags(cell: Cell) -> set[str]:
+    return set(cell["metadata"].get("tags", []))
+
+
+def printed(cell: Cell) -> str:
+    """Everything a reader sees below a cell, but pictures."""
+    parts = []
+    for output in cell["outputs"]:
+        parts += output.get("text", [])
+        for kind, content in output.get("data", {}).items():
+            if kind.startswith("text/"):
+                parts += content
+    return "".join(parts)
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def test_there_are_notebooks() -> None:
+    assert PATHS, f"no notebooks in {FOLDER}"
+
+
+# --- what a learner finds where -------------------------------------------------------------------------------------
+
+
+def test_it_opens_with_title_time_and_needs(path: Path) -> None:
+    first = cells(path)[0]["source"]
+    assert re.match(rf"# {path.stem.split('-')[0]} · \S", first)
+    assert re.search(r"\*\*\d+ minutes\*\*", first)
+    assert int(re.search(r"\*\*(\d+) minutes", first)[1]) <= 25
+    assert "You need" in first
+
+
+def test_it_has_three_to_five_objectives_that_begin_with_a_verb(path: Path) -> None:
+    second = cells(path)[1]["source"]
+    assert second.startswith("**You will**")
+    objectives = re.findall(r"^- (.*)$", second, re.M)
+    assert 3 <= len(objectives) <= 5
+    assert all(re.match(r"\*\*[a-z]+\b[^*]*\*\* ", objective) for objective in objectives)
+
+
+def test_its_parts_come_in_order(path: Path) -> None:
+    found = re.findall(r"^## (.+)$", text(path), re.M)
+    assert [heading for heading in found if heading in HEADINGS] == list(HEADINGS)
+    last = cells(path)[-1]["source"]
+    assert all(line.startswith(">") for line in last.splitlines())
+    assert [words for words in BOX if words in last] == list(BOX)
+
+
+def test_it_asks_two_or_three_questions_and_folds_the_answers(path: Path) -> None:
+    check = next(cell["source"] for cell in cells(path) if cell["source"].startswith("## Check yourself"))
+    questions, answers = check.split("<details><summary>Answers</summary>")
+    assert answers.rstrip().endswith("</details>")
+    count = len(re.findall(r"^\d\. ", questions, re.M))
+    assert 2 <= count <= 3
+    assert len(re.findall(r"^\d\. ", answers, re.M)) == count
+
+
+def test_it_says_what_was_seen(path: Path) -> None:
+    summary = next(cell["source"] for cell in cells(path) if cell["source"].startswith("## Summary"))
+    assert "In this notebook you saw" in summary
+
+
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", text(path)):
+        assert target.startswith("https://") or (path.parent / target).exists(), target
+    for name in re.findall(r"`([\w./-]+\.ipynb)`", text(path)):
+        assert (path.parent / name).exists(), name
+
+
+# --- how much of it -------------------------------------------------------------------------------------------------
+
+
+def test_it_is_short(path: Path) -> None:
+    words = re.sub(r"[|#*`>-]+", " ", text(path)).split()
+    assert len(words) <= 1700
+    assert len(cells(path)) <= 60
+    assert path.stat().st_size < 600_000
+
+
+def test_code_cells_are_short(path: Path) -> None:
+    for cell in code(path):
+        lines = cell["source"].splitlines()
+        assert len([line for line in lines if line.strip()]) <= 15, cell["id"]
+        assert max(map(len, lines)) <= 95, f"{cell['id']}: wider than the page"
+
+
+def test_paragraphs_are_no_walls(path: Path) -> None:
+    for cell in cells(path):
+        if cell["cell_type"] == "markdown":
+            for paragraph in re.split(r"\n[>\s]*\n|\n- |\n\d\. ", cell["source"]):
+                assert len(paragraph.split()) <= 95, f"{cell['id']}: {paragraph[:60]}"
+
+
+# --- predictions ----------------------------------------------------------------------------------------------------
+
+
+def test_a_prediction_comes_before_its_result(path: Path) -> None:
+    asked, told = [], []
+    for cell in code(path):
+        asked += PREDICTS.findall(cell["source"])
+        told += REVEALS.findall(cell["source"])
+        assert told == asked[: len(told)], f"{cell['id']}: a result without its prediction"
+    assert asked, "a notebook asks for a prediction"
+    assert told == asked
+    assert len(set(asked)) == len(asked)
+    assert all(question.startswith(f"{path.stem.split('-')[0]}.") for question in asked)
+
+
+def test_outputs_between_prediction_and_result_are_folded(path: Path) -> None:
+    open_questions: set[str] = set()
+    for cell in code(path):
+        open_questions -= set(REVEALS.findall(cell["source"]))
+        hidden = cell["metadata"].get("jupyter", {}).get("outputs_hidden", False)
+        assert hidden == bool(open_questions), cell["id"]
+        open_questions |= set(PREDICTS.findall(cell["source"]))
+
+
+def test_tags_say_what_a_cell_is(path: Path) -> None:
+    vary = 0
+    for cell in code(path):
+        assert tags(cell) <= TAGS, cell["id"]
+        assert ("predict" in tags(cell)) == bool(PREDICTS.search(cell["source"])), cell["id"]
+        assert ("reveal" in tags(cell)) == bool(REVEALS.search(cell["source"])), cell["id"]
+        assert ("vary" in tags(cell)) == ("ipywidgets." in cell["source"]), cell["id"]
+        assert ("nbval-ignore-output" in tags(cell)) == bool(tags(cell) & CHANGES_EVERY_TIME), cell["id"]
+        vary += "vary" in tags(cell)
+    assert vary == 1, "one control to vary"
+
+
+def test_a_control_is_followed_by_the_same_in_numbers(path: Path) -> None:
+    all_code = code(path)
+    place = next(k for k, cell in enumerate(all_code) if "vary" in tags(cell))
+    control = all_code[place]["source"]
+    assert "continuous_update" in control
+    assert "clear_output(wait=True)" in control
+    assert 'names="value"' in control
+    assert printed(all_code[place + 1]), "the next cell says it in numbers"
+
+
+# --- what is stored -------------------------------------------------------------------------------------------------
+
+
+def test_every_cell_ran_once_in_order_without_error_or_warning(path: Path) -> None:
+    assert [cell["execution_count"] for cell in code(path)] == list(range(1, len(code(path)) + 1))
+    for cell in code(path):
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error", cell["id"]
+            assert output.get("name") != "stderr", cell["id"]
+
+
+def test_metadata_is_small_and_says_python(path: Path) -> None:
+    metadata = json.loads(path.read_text())["metadata"]
+    assert metadata["kernelspec"]["name"] == "python3"
+    assert metadata["language_info"]["name"] == "python"
+    assert "widgets" not in metadata
+
+
+def test_cells_have_names_that_last(path: Path) -> None:
+    names = [cell["id"] for cell in cells(path)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) and re.search("[a-z]{3}", name) for name in names)
+    assert not any(re.fullmatch("[0-9a-f]{8}", name) for name in names), "an id that a tool made up"
+
+
+def test_outputs_name_no_place_and_no_time_of_this_machine(path: Path) -> None:
+    for cell in code(path):
+        seen = printed(cell) + cell["source"]
+        assert not re.search(r"(?<![\w/.:])/(?:home|root|tmp|Users|usr|opt|work|mnt)/|[A-Z]:\\", seen), cell["id"]
+        assert not re.search(r"%%?time|perf_counter|time\.time", cell["source"]), cell["id"]
+
+
+def test_every_picture_is_followed_by_words(path: Path) -> None:
+    for cell in code(path):
+        kinds = ["image/png" in output.get("data", {}) for output in cell["outputs"]]
+        if any(kinds):
+            assert not kinds[-1], f"{cell['id']}: the words stand under the picture"
+            assert len(printed(cell).split()) > 8, cell["id"]
+
+
+# --- notebook 00 and a log of one's own -----------------------------------------------------------------------------
+
+OTHER_LOGS = {
+    "seconds, no work column": (
+        pd.DataFrame({"seconds": [3599.0, 0.0, 17.25, 17.25, 1800.5]}),
+        ("seconds", "{}", "sl.lognormal(mean=0.8, cv=0.5)"),
+    ),
+    "ISO 8601, two work columns": (
+        pd.DataFrame(
+            {
+                "TIMESTAMP": [f"2023-11-16 18:{minute:02}:46.6805900" for minute in range(60)],
+                "ContextTokens": range(60),
+                "GeneratedTokens": range(100, 160),
+            }
+        ),
+        ("TIMESTAMP", '{"ContextTokens": 0.0002, "GeneratedTokens": 0.02}', "sl.per_unit(base_s=0.2, s_per_unit=WORK)"),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHER_LOGS)
+def test_notebook_00_replays_another_log(name: str, tmp_path: Path) -> None:
+    frame, (time, work, service) = OTHER_LOGS[name]
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    shutil.copy(FOLDER / "00-start-here.ipynb", tmp_path)
+    notebook = nbformat.read(tmp_path / "00-start-here.ipynb", as_version=4)
+    cell = next(cell for cell in notebook.cells if cell.id == "choose-log")
+    for variable, value in (("LOG", '"mine.csv"'), ("HOURS", "1"), ("TIME", f'"{time}"'), ("WORK", work)):
+        cell.source, changed = re.subn(rf"^{variable} = .*$", f"{variable} = {value}", cell.source, flags=re.M)
+        assert changed == 1, variable
+    cell.source, changed = re.subn(r"^service = .*$", f"service = {service}", cell.source, flags=re.M)
+    assert changed == 1
+    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    look = next(cell for cell in notebook.cells if cell.id == "look-at-log")
+    assert f"{len(frame)} requests from" in look.outputs[0].text
