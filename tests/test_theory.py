@@ -107,7 +107,7 @@ def test_an_overloaded_line_grows_without_end():
 
 
 def test_the_exact_values_lie_in_the_intervals():
-    """Of some forty intervals at 99 % a few may miss; none may miss one that is as wide as forty ask for (Bonferroni)."""
+    """Of forty intervals at 99 % a few may miss; none may miss one as wide as forty of them ask for (Bonferroni)."""
     judged = [each for case in validate.cases() for each in validate.judge(case, seed=0, replications=REPLICATIONS)]
     outside = [each for each in judged if not each.inside]
     assert len(outside) <= validate.allowed(len(judged)), outside

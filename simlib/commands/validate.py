@@ -168,7 +168,7 @@ def cases() -> Iterator[Case]:
         yield mmc(1, load, requests=1_000_000 if load > 0.9 else 400_000)
     yield littles_law()
     for servers in (2, 8, 50):
-        yield mmc(servers, 0.95, requests=1_000_000 if servers < 50 else 500_000)
+        yield mmc(servers, 0.95, requests=1_000_000)
     yield Case("RANDOM over 4 instances", 2.8, exponential(1.0), 4, _waits(0.7, 1.0, 1), routing="RANDOM", lines=4)
     for law in (constant(1.0), gamma(1.0, 0.25), lognormal(1.0, 0.5), lognormal(1.0, 1.0), gamma(1.0, 2.0)):
         yield mg1(0.7, law)
@@ -192,11 +192,14 @@ def mmc(servers: int, load: float, requests: int = 400_000) -> Case:
 
 
 def _waits(rate: float, service_mean: float, servers: int) -> dict[str, tuple[float, Estimate]]:
-    p99 = theory.mmc_wait_quantile(0.99, rate, service_mean, servers)
+    # Near full load the longest waits come in a few long jams, too few in one replication for its share to be close to
+    # normal: there p95 stands for p99.
+    tail = 0.01 if rate * service_mean < 0.9 * servers else 0.05
+    wait = theory.mmc_wait_quantile(1 - tail, rate, service_mean, servers)
     return {
         "share waiting": (theory.erlang_c(rate * service_mean, servers), share_waiting),
         "mean wait s": (theory.mmc_mean_wait(rate, service_mean, servers), mean_wait),
-        f"share waiting over {p99:.4g} s": (0.01, partial(share_above, p99)),
+        f"share waiting over {wait:.4g} s": (tail, partial(share_above, wait)),
     }
 
 
