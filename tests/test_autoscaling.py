@@ -475,7 +475,7 @@ def _random_load(rng: np.random.Generator, minutes: int) -> workload.Workload:
     return workload.from_counts(counts.tolist(), every_s=60)
 
 
-def _random_endpoint(
+def random_endpoint(
     seed: int, *, retries: bool = False
 ) -> tuple[serving.RealTime, workload.Workload, int, list[Moment]]:
     rng = np.random.default_rng(seed)
@@ -526,7 +526,7 @@ def test_random_policies_follow_the_rules_minute_by_minute(block: int) -> None:
     """160 endpoints with one to three policies each, scheduled actions, crashes, one or two variants."""
     changes = 0
     for seed in range(40 * block, 40 * block + 40):
-        deployment, load, minutes, moments = _random_endpoint(seed)
+        deployment, load, minutes, moments = random_endpoint(seed)
         sim = sl.Simulation(seed)
         endpoint = sim.deploy(deployment, load)
         sim.run(hours=minutes / 60)
@@ -554,7 +554,7 @@ class CountingStation(ReferenceStation):
         super().count_attempt(caller)
 
 
-def _hasten(deployment: serving.RealTime, times: float) -> serving.RealTime:
+def hasten(deployment: serving.RealTime, times: float) -> serving.RealTime:
     """The same endpoint with all that decides so many times faster: more decisions for the same requests."""
     policies: list[Any] = []
     for p in deployment.policies:
@@ -576,7 +576,7 @@ def _hasten(deployment: serving.RealTime, times: float) -> serving.RealTime:
     return replace(deployment, scaling=tuple(policies), instance_life=life)
 
 
-def _meddle(endpoint: Any, rng: np.random.Generator, end: float, weights: list[tuple[float, list[float]]]) -> Any:
+def meddle(endpoint: Any, rng: np.random.Generator, end: float, weights: list[tuple[float, list[float]]]) -> Any:
     """Somebody who turns every knob at random instants, and notes the weights."""
     names = [v.name for v in endpoint.variants]
     for at in np.sort(rng.uniform(0, end, rng.integers(0, 8))).round(int(rng.integers(0, 4))).tolist():
@@ -627,11 +627,11 @@ def _requests(seed: int, deployment: serving.RealTime, load: workload.Workload, 
 
 def difference_from_simpy(seed: int) -> tuple[str, Counter[str]]:
     """Where an endpoint differs from plain SimPy given the same commands, in a sentence; and what it did."""
-    deployment, load, minutes, _ = _random_endpoint(seed, retries=True)
-    deployment, end, rng = _hasten(deployment, 20), minutes * 3.0, np.random.default_rng([seed, 9])
+    deployment, load, minutes, _ = random_endpoint(seed, retries=True)
+    deployment, end, rng = hasten(deployment, 20), minutes * 3.0, np.random.default_rng([seed, 9])
     sim, weights = sl.Simulation(seed), []
     endpoint = sim.deploy(deployment, load)
-    sim.start(_meddle(endpoint, rng, end, weights))
+    sim.start(meddle(endpoint, rng, end, weights))
     sim.run(until_s=end)
     run = endpoint.run
     run.check()
