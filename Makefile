@@ -89,10 +89,13 @@ INSTALL = \
 		"$$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$$extras" && \
 		$(STATE) > "$$venv/.installed$$extras"; }
 
-# Compiled once and cached beside the source, so that the first simulation of a lesson answers at once.
+# Compiled once and cached beside the source, so that the first simulation of a lesson answers at once. numba itself
+# watches lanes.py only, so the old machine code goes when anything it was made of has changed.
+LANES_FROM = simlib/serving/*.py simlib/record.py constraints.txt
 COMPILE_LANES = \
-	cat simlib/serving/*.py constraints.txt | cmp -s - .venv/.lanes || { \
+	cat $(LANES_FROM) | cmp -s - .venv/.lanes || { \
 		echo "Compiling the lanes, once."; \
-		$(IN_VENV) -m simlib doctor --compile --quiet && cat simlib/serving/*.py constraints.txt > .venv/.lanes; }
+		rm -f simlib/serving/__pycache__/lanes.*.nb?; \
+		$(IN_VENV) -m simlib doctor --compile --quiet && cat $(LANES_FROM) > .venv/.lanes; }
 
 .PHONY: help lab test test-browser bench pins format clean

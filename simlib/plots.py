@@ -117,7 +117,8 @@ def run(timeline: pd.DataFrame, *, alarms: pd.DataFrame, latencies: np.ndarray |
             top.set_title("Traffic (line), and requests that got an error (area)")
         middle.plot(time, timeline["ModelLatency"], color=RED, linewidth=0.9)
         middle.set(ylabel="mean [s]", title="Latency of the requests answered in each minute")
-        _busy(third, time, timeline)
+        what = "Instances" if "Instances" in timeline else "Containers"
+        _busy(third, time, timeline, what)
         third.set_xlabel(f"time [{unit}]")
         if len(alarms):
             _alarms(third, alarms, time[-1] / timeline.index[-1] if len(timeline) > 1 else 1.0)
@@ -132,23 +133,26 @@ def run(timeline: pd.DataFrame, *, alarms: pd.DataFrame, latencies: np.ndarray |
     _show()
     return Words(
         f"{title}. Traffic {rates.min():.3g} to {rates.max():.3g} requests/s, "
-        f"instances {timeline['Instances'].min()} to {timeline['Instances'].max()}, "
+        f"{what.lower()} {timeline[what].min():.3g} to {timeline[what].max():.3g}, "
         f"workers busy {100 * timeline['Utilization'].mean():.3g} % of the time."
         + (f" Alarms changed state {len(alarms)} times." if len(alarms) else "")
     )
 
 
-def _busy(ax: "Axes", time: np.ndarray, timeline: pd.DataFrame) -> None:
-    """Instances as a line, and how busy their workers are as an area behind it."""
+def _busy(ax: "Axes", time: np.ndarray, timeline: pd.DataFrame, what: str) -> None:
+    """Instances or containers as a line, and how busy they are as an area behind it."""
     from matplotlib.ticker import MaxNLocator
 
-    if (timeline["DesiredInstances"] != timeline["Instances"]).any():
-        ax.step(time, timeline["DesiredInstances"], where="post", color=BLACK, linewidth=1.2, linestyle="--")
+    asked_for = timeline.get("DesiredInstances")
+    if asked_for is not None and (asked_for != timeline[what]).any():
+        ax.step(time, asked_for, where="post", color=BLACK, linewidth=1.2, linestyle="--")
         ax.set_title("Instances in service (line), asked for (dashed), and how busy their workers are (area)")
-    else:
+    elif asked_for is not None:
         ax.set_title("Instances in service (line), and how busy their workers are (area)")
-    ax.step(time, timeline["Instances"], where="post", color=GREEN, linewidth=2.4)
-    ax.set_ylabel("instances", color=GREEN)
+    else:
+        ax.set_title("Containers (line), and how busy they are (area)")
+    ax.step(time, timeline[what], where="post", color=GREEN, linewidth=2.4)
+    ax.set_ylabel(what.lower(), color=GREEN)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     busy = ax.twinx()
     busy.fill_between(time, 100 * timeline["Utilization"], color=SKY, alpha=0.45, step="post", linewidth=0)

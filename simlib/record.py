@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 # --- statuses of a request -------------------------------------------------------------------------------------------
 INSIDE, COMPLETED, THROTTLED, REJECTED, EXPIRED, TIMED_OUT, FAILED = range(7)
+COLD = 8  # added to a status in the lanes where a cold start came before it
 STATUSES = ("inside", "completed", "throttled", "rejected", "expired", "timed_out", "failed")
 
 # --- columns of the tally: arrivals, then one for each final status, then further attempts and whole nanoseconds -----
 ARRIVED, RETRIED, LATENCY_NS, BUSY_NS = 0, 7, 8, 9
-TALLIES = 10
+# and of serverless endpoints: cold starts and their length, existence of containers, milliseconds on the bill
+COLD_STARTS, SETUP_NS, CONTAINER_NS, BILLED_MS, PROVISIONED_MS = range(10, 15)
+TALLIES = 15
 
 # --- folded latencies: 64 bins an octave from 2^-20 s (1 us) to 2^20 s: a bin's middle is within 0.8 % of its members
 BINS_PER_OCTAVE, FIRST_OCTAVE, OCTAVES = 64, -20, 40
@@ -38,6 +41,7 @@ class Requests(NamedTuple):
     variant: np.ndarray
     attempts: np.ndarray
     instance: np.ndarray  # NOBODY where none took it
+    cold: np.ndarray  # whether a cold start came before it
 
 
 @dataclass(frozen=True)

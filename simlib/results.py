@@ -32,7 +32,9 @@ from simlib.record import (
     ARRIVED,
     BINS_PER_OCTAVE,
     BUSY_NS,
+    COLD_STARTS,
     COMPLETED,
+    CONTAINER_NS,
     EXPIRED,
     FAILED,
     FIRST_OCTAVE,
@@ -40,6 +42,7 @@ from simlib.record import (
     LATENCY_NS,
     REJECTED,
     RETRIED,
+    SETUP_NS,
     STATUSES,
     THROTTLED,
     TIMED_OUT,
@@ -107,7 +110,7 @@ class Run:
                 "start_s": log.start,
                 "finish_s": log.finish,
                 "status": pd.Categorical.from_codes(log.status, categories=pd.Index(STATUSES)),
-                "cold": np.zeros(len(log.arrival), dtype=bool),
+                "cold": log.cold,
                 "instance": log.instance,
                 "variant": pd.Categorical.from_codes(log.variant, categories=pd.Index(self.snapshot.variants)),
                 "attempts": log.attempts,
@@ -180,7 +183,7 @@ class Run:
                 "p50_s": p50,
                 "p95_s": p95,
                 "p99_s": p99,
-                "cold_start_rate": 0.0,
+                "cold_start_rate": self._cold_start_rate(begin),
                 "utilization": self._utilization(begin),
                 "usd": usd,
                 "usd_per_1000": 1000 * usd / completed if completed else math.nan,
@@ -204,8 +207,10 @@ class Run:
 
         Invocations (attempts), InvocationsPerInstance (sum over attempts of 1 / instances in service), ModelLatency
         (mean of the requests completed in the period [s]), Invocation4XXErrors (throttled), Invocation5XXErrors
-        (rejected, timed out, failed), Instances (in service at the end of the period), DesiredInstances (asked for by
-        then), Concurrency (callers waiting for an answer then), Utilization (busy share of the workers in service).
+        (rejected, timed out, failed), Concurrency (callers waiting for an answer at the end of the period), Utilization
+        (busy share of the workers in service, or of the containers that exist).  With instances: Instances (in service
+        at the end of the period), DesiredInstances (asked for by then).  Serverless: Containers (mean number that
+        exist), ColdStarts, ModelSetupTime (mean time of a cold start [s]).
 
         Parameters
         ----------
@@ -216,27 +221,28 @@ class Run:
             raise ParameterError(
                 f"timeline: every_s={every_s!r} is not possible: it should be a multiple of 60 seconds."
             )
-        tally = _summed(self.snapshot.tally.sum(axis=0), int(every_s // 60))
+        group = int(every_s // 60)
+        tally = _summed(self.snapshot.tally.sum(axis=0), group)
+        shares = _summed(self.snapshot.per_instance.sum(axis=0)[:, None], group)[:, 0]
         ends = np.minimum(np.arange(1, len(tally) + 1) * every_s, self.snapshot.end_s)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            latency = tally[:, LATENCY_NS] / tally[:, COMPLETED] / 1e9
-            utilization = tally[:, BUSY_NS] / 1e9 / self._worker_seconds(np.r_[0.0, ends])
-        return pd.DataFrame(
-            {
-                "Invocations": tally[:, ARRIVED] + tally[:, RETRIED],
-                "InvocationsPerInstance": _summed(self.snapshot.per_instance.sum(axis=0)[:, None], int(every_s // 60))[
-                    :, 0
-                ],
-                "ModelLatency": latency,
-                "Invocation4XXErrors": tally[:, THROTTLED],
-                "Invocation5XXErrors": tally[:, [REJECTED, EXPIRED, TIMED_OUT, FAILED]].sum(axis=1),
-                "Instances": self._in_service_at(ends),
-                "DesiredInstances": self._desired_at(ends),
-                "Concurrency": np.cumsum(tally[:, ARRIVED] - tally[:, 1:7].sum(axis=1)),
-                "Utilization": utilization,
-            },
-            index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"),
-        )
+        columns = {
+            "Invocations": tally[:, ARRIVED] + tally[:, RETRIED],
+            "InvocationsPerInstance": shares,
+            "ModelLatency": _ratio(tally[:, LATENCY_NS] / 1e9, tally[:, COMPLETED]),
+            "Invocation4XXErrors": tally[:, THROTTLED],
+            "Invocation5XXErrors": tally[:, [REJECTED, EXPIRED, TIMED_OUT, FAILED]].sum(axis=1),
+            "Concurrency": np.cumsum(tally[:, ARRIVED] - tally[:, 1:7].sum(axis=1)),
+            "Utilization": _ratio(tally[:, BUSY_NS] / 1e9, self._capacity_s(tally, np.r_[0.0, ends])),
+        }
+        if self.snapshot.instances["number"]:
+            columns |= {"Instances": self._in_service_at(ends), "DesiredInstances": self._desired_at(ends)}
+        else:
+            columns |= {
+                "Containers": tally[:, CONTAINER_NS] / 1e9 / np.diff(np.r_[0.0, ends]),
+                "ColdStarts": tally[:, COLD_STARTS],
+                "ModelSetupTime": _ratio(tally[:, SETUP_NS] / 1e9, tally[:, COLD_STARTS]),
+            }
+        return pd.DataFrame(columns, index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"))
 
     def plot(self) -> Words:
         """The run in three pictures: traffic and instances, latency over time, the distribution of latency.
@@ -297,15 +303,26 @@ class Run:
             return math.nan, [math.nan] * len(shares)
         return float(latencies.mean()), np.quantile(latencies, shares, overwrite_input=True).tolist()
 
+    def _cold_start_rate(self, begin: float) -> float:
+        """Cold starts per request that was given a container, over the whole minutes from *begin* on."""
+        tally = self.snapshot.tally[:, math.ceil(begin / 60) :].sum(axis=(0, 1))
+        taken = tally[ARRIVED] - tally[THROTTLED]
+        return float(tally[COLD_STARTS] / taken) if taken else 0.0
+
     def _utilization(self, begin: float) -> float:
         """Over the whole minutes from *begin* on."""
         first = math.ceil(begin / 60)
-        busy = self.snapshot.tally[:, first:, BUSY_NS].sum() / 1e9
-        there = self._worker_seconds(np.array([first * 60.0, self.snapshot.end_s])).sum()
+        tally = self.snapshot.tally[:, first:].sum(axis=(0, 1))
+        busy = tally[BUSY_NS] / 1e9
+        there = self._capacity_s(tally[None], np.array([first * 60.0, self.snapshot.end_s])).sum()
         return float(busy / there) if there > 0 else math.nan
 
+    def _capacity_s(self, tally: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """Seconds of capacity between neighbouring *edges* [s]: workers, in service or draining, and containers."""
+        containers: np.ndarray = tally[:, CONTAINER_NS] / 1e9
+        return self._worker_seconds(edges) + containers
+
     def _worker_seconds(self, edges: np.ndarray) -> np.ndarray:
-        """Seconds that workers were there, in service or draining, between neighbouring *edges* [s]."""
         lives, last = self.snapshot.instances, self.snapshot.end_s
         workers = np.array(self.snapshot.workers)[np.array(lives["variant"], dtype=int)]
         begin, end = np.minimum(lives["in_service_s"], last), np.minimum(lives["gone_s"], last)
@@ -357,9 +374,9 @@ class Run:
             self._causes_come_first(self.snapshot.requests)
 
     def _keeps_within_capacity(self) -> None:
-        busy = self.snapshot.tally[:, :, BUSY_NS].sum(axis=0) / 1e9
-        edges = np.minimum(np.arange(len(busy) + 1) * 60.0, self.snapshot.end_s)
-        there = self._worker_seconds(edges)
+        tally = self.snapshot.tally.sum(axis=0)
+        busy = tally[:, BUSY_NS] / 1e9
+        there = self._capacity_s(tally, np.minimum(np.arange(len(busy) + 1) * 60.0, self.snapshot.end_s))
         if (busy > there + 1e-6).any():
             minute = int(np.argmax(busy - there))
             raise InvariantError(
@@ -446,6 +463,11 @@ def folded_quantile(bins: np.ndarray, share: float) -> float:
         return 0.0
     octave, part = divmod(code - 1, BINS_PER_OCTAVE)
     return float(2.0 ** (octave + FIRST_OCTAVE) * (1 + (part + 0.5) / BINS_PER_OCTAVE))
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Above / below, NaN where there is nothing below."""
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
 
 
 def _summed(rows: np.ndarray, group: int) -> np.ndarray:

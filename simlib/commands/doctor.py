@@ -38,6 +38,8 @@ for routing in sys.argv[1:]:
     endpoint = serving.RealTime(model, initial_instance_count=2, routing=routing)
     run = simlib.simulate(endpoint, workload.poisson(rate=5), hours=0.05, seed=1)
     run.summary()
+if len(sys.argv) > 2:
+    simlib.simulate(serving.Serverless(model), workload.poisson(rate=5), hours=0.05, seed=1)
 print(json.dumps({"import_s": imported - begin, "simulate_s": time.perf_counter() - imported}))
 """
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simlib.serving import lanes
 from simlib.serving.realtime import RealTime, Variant
+from simlib.serving.serverless import Serverless
 from simlib.serving.station import EMPTY, Chunk
 from simlib.workload import TARGET
 
@@ -28,9 +30,6 @@ def chunks(sim: "Simulation", workload: "Workload", deployment: RealTime, *, sha
     backoff = sim.rng(workload.name, "backoff") if retry is not None and retry.jitter else None
     sampling = sim.rng(workload.name, "sampling") if share < 1 else None
 
-    def numbers(stream: np.random.Generator | None, n: int) -> np.ndarray:
-        return EMPTY if stream is None else stream.random(n)
-
     for block in workload.blocks(sim.rng(workload.name, "arrivals")):
         n = len(block.times)
         services = np.empty((len(variants), n))
@@ -38,8 +37,8 @@ def chunks(sim: "Simulation", workload: "Workload", deployment: RealTime, *, sha
             services[v] = variant.model.service.durations(n, streams[v], block.work)
         if deployment.speed != 1.0:
             services /= deployment.speed
-        picks = _asked_for(block, variants, numbers(to_variant, n))
-        chunk = Chunk(block.times, services, picks, numbers(to_instance, n), numbers(backoff, n))
+        picks = _asked_for(block, variants, _numbers(to_variant, n))
+        chunk = Chunk(block.times, services, picks, _numbers(to_instance, n), _numbers(backoff, n))
         kept = block.times >= begin if sampling is None else (block.times >= begin) & (sampling.random(n) < share)
         if kept.any():
             yield chunk if kept.all() else chunk.of(kept)
@@ -52,3 +51,31 @@ def _asked_for(block: "Block", variants: Sequence[Variant], picks: np.ndarray) -
         if asks is not None and len(picks):
             picks = np.where(asks > 0, v + 1.0, picks)
     return picks
+
+
+def serverless_chunks(sim: "Simulation", workload: "Workload", deployment: Serverless) -> Iterator[Chunk]:
+    """The requests of *workload* from now on, each with its time warm, its time cold, and its cold start."""
+    begin, model, retry = sim.env.now, deployment.model, deployment.retry
+    warm, cold = sim.rng(workload.name, "service", model.name), sim.rng(workload.name, "cold service", model.name)
+    setup = sim.rng(workload.name, "cold start")
+    any_one = sim.rng(workload.name, "routing") if deployment.reuse == "random" else None
+    backoff = sim.rng(workload.name, "backoff") if retry is not None and retry.jitter else None
+    for block in workload.blocks(sim.rng(workload.name, "arrivals")):
+        n = len(block.times)
+        services = np.empty((3, n))
+        services[lanes.WARM_SERVICE] = model.service.durations(n, warm, block.work)
+        if deployment.cold_service is None:
+            services[lanes.COLD_SERVICE] = services[lanes.WARM_SERVICE]
+        else:
+            services[lanes.COLD_SERVICE] = deployment.cold_service.durations(n, cold, block.work)
+        services[: lanes.SETUP] /= deployment.speed
+        services[lanes.SETUP] = deployment.cold_start.sample(n, setup)
+        chunk = Chunk(block.times, services, EMPTY, _numbers(any_one, n), _numbers(backoff, n))
+        kept = block.times >= begin
+        if kept.any():
+            yield chunk if kept.all() else chunk.of(kept)
+
+
+def _numbers(stream: np.random.Generator | None, n: int) -> np.ndarray:
+    """Uniform numbers, or none where nothing needs them."""
+    return EMPTY if stream is None else stream.random(n)

@@ -4,22 +4,19 @@ Whoever decides is a SimPy process and calls the methods here.  Whatever reads o
 clock's instant first, so a decision never sees later than now, and what it changes counts from now on.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from simlib import pricing
 from simlib.parameters import NonNegative, ParameterError, Text, Whole, checked, nearest
-from simlib.record import COMPLETED, FAILED, TIMED_OUT, Snapshot
-from simlib.results import Run
+from simlib.record import Snapshot
 from simlib.serving import lanes
 from simlib.serving.autoscaler import Autoscaler
 from simlib.serving.demand import chunks
-from simlib.serving.fleet import Fleet, Instance
-from simlib.serving.realtime import RealTime, Variant, named
+from simlib.serving.fleet import Fleet, Instance, columns_of
+from simlib.serving.realtime import RealTime, named
+from simlib.serving.served import Served, check_on_offer, retry_rules
 from simlib.serving.station import Rules, Station
 from simlib.workload import TARGET
 
@@ -28,8 +25,10 @@ if TYPE_CHECKING:
     from simlib.workload import Workload
 
 
-class Endpoint:
-    """A deployment that is running.  `Simulation.deploy` makes one."""
+class Endpoint(Served):
+    """A real-time deployment that is running.  `Simulation.deploy` makes one."""
+
+    deployment: RealTime
 
     def __init__(
         self,
@@ -42,16 +41,15 @@ class Endpoint:
         from_cold: bool,
         share: float = 1.0,
     ) -> None:
-        self.sim, self.deployment, self.workload, self.name = sim, deployment, workload, name
+        super().__init__(sim, deployment, workload, name, log=log)
         self.variants = deployment.fleets
         self.instances: list[Instance] = []
         self.shadow: Endpoint | None = None
         self.desired_log: list[tuple[float, int, int]] = []
-        self.deployed_s = sim.env.now
-        self._logs = log
         workers = [variant.workers for variant in self.variants]
         _check_targets(workload, [variant.name for variant in self.variants])
-        _check_prices(self.variants, sim)
+        for kind in {variant.instance_type: None for variant in self.variants}:
+            check_on_offer(sim, "sagemaker_hosting", kind, f"instance_type={kind!r}")
         self.station = Station(_rules(deployment, log=log), workers, chunks(sim, workload, deployment, share=share))
         self.station.advance(sim.env.now)
         self.station.weigh([variant.weight for variant in self.variants])
@@ -65,7 +63,6 @@ class Endpoint:
                 self.desired_log.append((sim.env.now, v, fleet.desired))
             if deployment.policies:
                 Autoscaler(self, v, deployment.policies)
-
         if deployment.shadow is not None:
             share = deployment.shadow_sampling_percentage / 100
             copy, name = deployment.alone(deployment.shadow), f"{name}/shadow"
@@ -74,9 +71,8 @@ class Endpoint:
     # --- commands ---
 
     def advance(self) -> None:
-        """Bring the requests to the clock's instant."""
-        if self.station.now < self.sim.env.now:
-            self.station.advance(self.sim.env.now)
+        """Bring the requests, and the copies that a shadow gets, to the clock's instant."""
+        super().advance()
         if self.shadow is not None:
             self.shadow.advance()
 
@@ -127,11 +123,6 @@ class Endpoint:
         """Ask for *wanted* instances of a variant, and note why."""
         self.fleets[variant].set_desired(wanted, why)
 
-    def tell(self, kind: str, detail: str, variant: int | None = None) -> None:
-        """Note an event about this endpoint or one of its variants."""
-        part = f"/{self.variants[variant].name}" if variant is not None and len(self.variants) > 1 else ""
-        self.sim.tell(kind, self.name + part, detail)
-
     def _serving(self, number: int) -> Instance:
         serving = {i.number: i for i in self.instances if i.serving}
         if number not in serving:
@@ -140,46 +131,18 @@ class Endpoint:
 
     # --- what came of it ---
 
-    @property
-    def run(self) -> Run:
-        """Everything up to the clock's instant."""
-        self.advance()
-        return Run(self._snapshot())
-
-    def _snapshot(self) -> Snapshot:
-        lane = self.station.lane
-        minutes = math.ceil(self.sim.env.now / 60)
-        inside = self.station.inside()
-        return Snapshot(
-            name=self.name,
-            deployment=self.deployment,
-            workload=self.workload,
-            seed=self.sim.seed,
-            replication=self.sim.replication,
-            region=self.sim.region,
-            started_at=self.sim.started_at,
-            begin_s=self.deployed_s,
-            end_s=self.sim.env.now,
-            partial=self.sim.interrupted,
-            variants=[variant.name for variant in self.variants],
-            workers=[variant.workers for variant in self.variants],
-            instances=_columns_of(self.instances),
+    def snapshot(self, **of_its_kind: Any) -> Snapshot:
+        """The record at the clock's instant, with the lives of the instances."""
+        return super().snapshot(
+            instances=columns_of(self.instances),
             desired=tuple(self.desired_log),
-            requests=self.station.log() if self._logs else None,
-            tally=lane.tally[:, :minutes].copy(),
-            per_instance=lane.per_instance[:, :minutes].copy(),
-            shadow=None if self.shadow is None else self.shadow._snapshot(),
-            histogram=lane.histogram[:, : math.ceil(minutes / 60)].copy(),
-            inside=np.bincount(inside["variant"], minlength=len(self.variants)),
-            waiting=self.station.waiting_and_running()[:, 0],
-            events=self.sim.events_of(self.name),
-            meters=tuple(self._meters(lane.tally)),
-            assumptions=tuple(self.deployment.assumptions()),
+            shadow=None if self.shadow is None else self.shadow.snapshot(),
+            **of_its_kind,
         )
 
-    def _meters(self, tally: np.ndarray) -> Iterator[pricing.Meter]:
+    def meters(self) -> Iterator[pricing.Meter]:
         """Instances from their machine being up to their end, their storage, and the payloads that went through."""
-        now, gb_in, gb_out = self.sim.env.now, 0.0, 0.0
+        now = self.sim.env.now
         for v, variant in enumerate(self.variants):
             lives = [i for i in self.instances if i.variant == v and i.machine_up_s < now]
             lived = [min(i.gone_s, now) - i.machine_up_s for i in lives]
@@ -187,13 +150,9 @@ class Endpoint:
             of = f" ({variant.name})" if len(self.variants) > 1 else ""
             yield pricing.hosting_hours(variant.instance_type, hours, item=f"{variant.instance_type} instances{of}")
             yield pricing.endpoint_storage(self.deployment.volume_size_in_gb, hours, item=f"Storage{of}")
-            sent = tally[v].sum(axis=0)
-            reached = sent[[COMPLETED, TIMED_OUT, FAILED]].sum()
-            gb_in += variant.model.request_kb * float(reached) / pricing.KB_PER_GB
-            gb_out += variant.model.response_kb * float(sent[COMPLETED]) / pricing.KB_PER_GB
-        yield from pricing.data_processed(gb_in, gb_out)
+        yield from self.payloads()
         if self.shadow is not None:
-            for meter in self.shadow._meters(self.shadow.station.lane.tally):
+            for meter in self.shadow.meters():
                 yield replace(meter, item=f"{meter.item or meter.sku} (shadow)")
 
 
@@ -204,35 +163,13 @@ def _check_targets(workload: "Workload", names: list[str]) -> None:
             raise ParameterError(f"deploy: the workload asks for variant {asked!r}; {nearest(asked, names)}")
 
 
-def _check_prices(variants: Sequence[Variant], sim: "Simulation") -> None:
-    """A machine that is not on offer is told before the work begins, not with the bill."""
-    day = max(sim.started_at.date(), pricing.CATALOG_DATE)
-    for kind in {variant.instance_type: None for variant in variants}:
-        try:
-            pricing.price("sagemaker_hosting", kind, region=sim.region, as_of=day)
-        except ParameterError as error:
-            reason = str(error).removeprefix("price: ")
-            raise ParameterError(f"deploy: instance_type={kind!r}, region={sim.region!r}: {reason}") from None
-
-
 def _rules(deployment: RealTime, *, log: bool) -> Rules:
-    retry = deployment.retry
-    tries_again = retry is not None and 503 in retry.statuses
     return Rules(
         routing=getattr(lanes, deployment.routing),
         queue_limit=lanes.NO_LIMIT if deployment.queue_limit is None else deployment.queue_limit,
         timeout_s=deployment.invocation_timeout_s,
         cancel_on_timeout=deployment.cancel_on_timeout,
-        max_attempts=retry.max_attempts if retry is not None and tries_again else 1,
-        backoff_base_s=retry.base_s if retry is not None else 0.0,
-        backoff_factor=retry.factor if retry is not None else 1.0,
-        backoff_jitter=retry.jitter if retry is not None else False,
         log=log,
         fold=not log,
+        **retry_rules(deployment.retry, 503),
     )
-
-
-def _columns_of(instances: list[Instance]) -> dict[str, list[Any]]:
-    """The lives as columns."""
-    names = ("number", "variant", "launched_s", "machine_up_s", "in_service_s", "draining_s", "gone_s", "ended")
-    return {name: [getattr(instance, name) for instance in instances] for name in names}

@@ -8,7 +8,7 @@ Each instance is one SimPy process.  What is not documented by the platform is a
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import simpy
@@ -208,3 +208,8 @@ class Fleet:
 
     def _tell(self, kind: str, instance: Instance, detail: str = "") -> None:
         self.endpoint.sim.tell(kind, f"{self.endpoint.name}/instance {instance.number}", detail)
+
+
+def columns_of(instances: list[Instance]) -> dict[str, list[Any]]:
+    """The lives as columns."""
+    return {column.name: [getattr(instance, column.name) for instance in instances] for column in fields(Instance)}

@@ -26,15 +26,23 @@ import numpy as np
 
 from simlib.record import (
     ARRIVED,
+    BILLED_MS,
     BINS,
     BUSY_NS,
+    COLD,
+    COLD_STARTS,
     COMPLETED,
+    CONTAINER_NS,
     FAILED,
     FIRST_OCTAVE,
+    INSIDE,
     LATENCY_NS,
     NOBODY,
+    PROVISIONED_MS,
     REJECTED,
     RETRIED,
+    SETUP_NS,
+    THROTTLED,
     TIMED_OUT,
 )
 
@@ -43,7 +51,11 @@ NO_LIMIT = 1 << 62
 ROW_BITS = 28  # of those waiting to try again: (row in the run, row in `requests`) in one number, ordered by the first
 
 # --- ways to choose an instance ---------------------------------------------------------------------------------------
-RANDOM, LEAST_OUTSTANDING_REQUESTS, SHARED_QUEUE = range(3)
+RANDOM, LEAST_OUTSTANDING_REQUESTS, SHARED_QUEUE, SERVERLESS = range(4)
+
+# --- which idle container a serverless request takes, and what its rows of `services` mean
+NEWEST_CREATED, MOST_RECENTLY_USED, OLDEST_CREATED, ANY_ONE = range(4)
+WARM_SERVICE, COLD_SERVICE, SETUP = range(3)
 
 _SHIFT = 52 - 6  # a double's leading 6 bits of mantissa split an octave in 64
 _FIRST = (1023 + FIRST_OCTAVE) << 6  # the code of the shortest latency with a bin of its own
@@ -57,6 +69,10 @@ STATE = np.dtype(
         ("departures", "i8"),  # heap sizes
         ("retries", "i8"),
         ("now", "f8"),  # everything up to here is settled
+        ("idle", "i8"),  # serverless: containers that wait for a request, on demand and provisioned
+        ("warm", "i8"),
+        ("unused", "i8"),  # places without a container
+        ("born", "i8"),  # containers so far
     ]
 )
 RULES = np.dtype(
@@ -69,6 +85,11 @@ RULES = np.dtype(
         ("backoff_base_s", "f8"),
         ("backoff_factor", "f8"),
         ("backoff_jitter", "?"),
+        ("max_concurrency", "i8"),
+        ("keep_alive_s", "f8"),
+        ("max_age_s", "f8"),
+        ("reuse", "i8"),
+        ("fetch_s", "f8"),  # part of a cold start that is the same for all: download and load
         ("log", "?"),
         ("fold", "?"),
     ]
@@ -107,6 +128,12 @@ PLACE = np.dtype(
         ("line_head", "i8"),  # routed: those waiting here, first come first
         ("line_tail", "i8"),
         ("line_length", "i8"),
+        # serverless: a container is a place with one slot
+        ("created", "f8"),
+        ("idle_from", "f8"),
+        ("counted_until", "f8"),
+        ("bills_from", "f8"),
+        ("provisioned", "?"),
     ]
 )
 SLOT = np.dtype(
@@ -152,6 +179,11 @@ class Lane(NamedTuple):
     outstanding: np.ndarray  # [v, p] unanswered requests; INF = takes none
     least: np.ndarray  # [v, node] winner tree over `outstanding`
     serving: np.ndarray  # [v, n] places that take requests, in order
+    # containers (serverless)
+    idle_at: np.ndarray  # a heap of idle containers, by the policy of reuse
+    idle_of: np.ndarray
+    warm: np.ndarray  # provisioned containers that are idle, as a stack
+    unused: np.ndarray  # places without a container, as a stack
     # what came of it
     tally: np.ndarray  # [v, m, TALLIES]
     per_instance: np.ndarray  # [v, m] sum over attempts of 1 / instances in service
@@ -275,9 +307,13 @@ def count_busy(lane, v, begin, end):
 
 
 @inlined
-def settle(lane, v, p, row, arrival, attempts, start, finish, status):
-    """An outcome is final: count it in the minute of its finish, fold its latency, log it."""
+def settle(lane, v, p, row, arrival, attempts, start, finish, outcome):
+    """An outcome is final: count it in the minute of its finish, fold its latency, log it.
+
+    An outcome is a status, with the bit COLD where a cold start came before it.
+    """
     m = minute_of(finish)
+    status = outcome & (COLD - 1)
     lane.tally[v, m, status] += 1
     if status == COMPLETED:
         lane.tally[v, m, LATENCY_NS] += nanoseconds(finish) - nanoseconds(arrival)
@@ -286,7 +322,7 @@ def settle(lane, v, p, row, arrival, attempts, start, finish, status):
     if lane.rules[0].log:
         lane.log_times[START, row] = start
         lane.log_times[FINISH, row] = finish
-        lane.log_codes[STATUS, row] = status
+        lane.log_codes[STATUS, row] = outcome
         lane.log_codes[VARIANT_OF, row] = v
         lane.log_codes[ATTEMPTS_OF, row] = min(attempts, 127)
         lane.log_instance[row] = NOBODY if p == NOBODY else lane.places[v, p].instance
@@ -318,11 +354,12 @@ def remember(lane, i, k):
     r.arrival = lane.arrivals[i]
     r.attempts = 1
     r.place = NOBODY
+    r.status = INSIDE
     r.start = np.nan
     r.u_variant = lane.u_variant[i] if lane.u_variant.shape[0] > 0 else 0.0
     r.u_instance = lane.u_instance[i] if lane.u_instance.shape[0] > 0 else 0.0
     r.u_backoff = lane.u_backoff[i] if lane.u_backoff.shape[0] > 0 else 0.0
-    for v in range(lane.variants.shape[0]):
+    for v in range(lane.services.shape[0]):
         lane.service_of[k, v] = lane.services[v, i]
     return k
 
@@ -392,24 +429,29 @@ def pick_variant(lane, i, k):
 def attempt(lane, i, k, t, until):
     """A request is at the door at *t*, for the first time or again; no decision will come before *until*."""
     v = pick_variant(lane, i, k)
-    m = minute_of(t)
-    lane.tally[v, m, ARRIVED if k == NOBODY else RETRIED] += 1
-    lane.per_instance[v, m] += lane.variants[v].share
+    count_attempt(lane, v, k, t)
     if lane.rules[0].routing == SHARED_QUEUE:
         taken = join_shared(lane, v, i, k, t, until)
     else:
         taken = join_routed(lane, v, i, k, t, until)
     if not taken:
-        refuse(lane, v, i, k, t, until)
+        refuse(lane, v, i, k, t, REJECTED, until)
 
 
 @inlined
-def refuse(lane, v, i, k, t, until):
-    """503: the caller tries again after a backoff, or gives up."""
+def count_attempt(lane, v, k, t):
+    m = minute_of(t)
+    lane.tally[v, m, ARRIVED if k == NOBODY else RETRIED] += 1
+    lane.per_instance[v, m] += lane.variants[v].share
+
+
+@inlined
+def refuse(lane, v, i, k, t, status, until):
+    """503 (rejected) or 429 (throttled): the caller tries again after a backoff, or gives up."""
     rules = lane.rules[0]
     attempts = 1 if k == NOBODY else lane.requests[k].attempts
     if attempts >= rules.max_attempts:
-        conclude(lane, v, NOBODY, i, k, np.nan, t, REJECTED, until)
+        conclude(lane, v, NOBODY, i, k, np.nan, t, status, until)
         return
     k = remember(lane, i, k)
     lane.requests[k].variant = v
@@ -659,6 +701,254 @@ def advance(lane, until, more):
             k = back_at_the_door(lane)
         attempt(lane, i, k, t, until)
     return False
+
+
+# --- serverless: a container for each request at a time ---------------------------------------------------------------
+
+
+@compiled
+def advance_pool(lane, until, more):
+    """`advance` for a serverless endpoint.  Work there is never cut, so only counts must stop at *until*."""
+    state = lane.state[0]
+    n = lane.arrivals.shape[0]
+    for p in range(lane.places.shape[1]):
+        go_on_in(lane, p, until)
+    while state.cursor < n or not more:
+        arrives = lane.arrivals[state.cursor] if state.cursor < n else INF
+        returns = lane.retry_at[0] if state.retries > 0 else INF
+        t = min(arrives, returns)
+        release(lane, min(t, until))
+        if t >= until:
+            count_containers(lane, until)
+            state.now = until
+            return True
+        i, k = state.cursor, NOBODY
+        if arrives <= returns:
+            state.cursor += 1
+        else:
+            k = back_at_the_door(lane)
+        count_attempt(lane, 0, k, t)
+        if state.departures >= lane.rules[0].max_concurrency:
+            refuse(lane, 0, i, k, t, THROTTLED, until)
+        else:
+            invoke(lane, i, k, t, until)
+    return False
+
+
+@inlined
+def invoke(lane, i, k, t, until):
+    """A request gets a container: a provisioned one, an idle one, or, after a cold start, a new one."""
+    rules = lane.rules[0]
+    p = idle_container(lane, i, k, t)
+    outcome, start, service = COMPLETED, t, WARM_SERVICE
+    if p == NOBODY:
+        p = new_container(lane, t)
+        setup = service_time(lane, SETUP, i, k) + rules.fetch_s
+        outcome, start, service = COMPLETED | COLD, t + setup, COLD_SERVICE
+        m = minute_of(t)
+        lane.tally[0, m, COLD_STARTS] += 1
+        lane.tally[0, m, SETUP_NS] += nanoseconds(setup)
+    place = lane.places[0, p]
+    slot = lane.slots[0, p]
+    end = start + service_time(lane, service, i, k)
+    deadline = t + rules.timeout_s
+    finish = end
+    if end > deadline:  # the caller is told so; the container goes on
+        finish, outcome = deadline, outcome - COMPLETED + TIMED_OUT
+    count_busy(lane, 0, t, min(end, until))
+    if end > until:
+        slot.busy_from, slot.busy_until, place.bills_from = until, end, start
+    else:
+        bill(lane, place, start, end)
+    place.idle_from = end
+    k = conclude(lane, 0, p, i, k, start if start <= finish else np.nan, finish, outcome, until)
+    slot.holds = k
+    heap_push(lane.depart_at, lane.depart_of, lane.state[0].departures, end, p)
+    lane.state[0].departures += 1
+
+
+@inlined
+def service_time(lane, row, i, k):
+    return lane.services[row, i] if k == NOBODY else lane.service_of[k, row]
+
+
+@inlined
+def bill(lane, place, start, end):
+    """Milliseconds of work, each request's rounded up; setting up is not billed (assumption)."""
+    milliseconds = np.int64(np.ceil((end - start) * 1000.0 - 1e-6))
+    lane.tally[0, minute_of(end), PROVISIONED_MS if place.provisioned else BILLED_MS] += milliseconds
+
+
+@inlined
+def go_on_in(lane, p, until):
+    """What reached beyond the last decision in one container: what of it is certain up to *until*."""
+    slot = lane.slots[0, p]
+    if slot.busy_from < slot.busy_until:
+        count_busy(lane, 0, slot.busy_from, min(slot.busy_until, until))
+        slot.busy_from = min(slot.busy_until, max(slot.busy_from, until))
+        if slot.busy_from == slot.busy_until:
+            bill(lane, lane.places[0, p], lane.places[0, p].bills_from, slot.busy_until)
+    if slot.holds != NOBODY and lane.requests[slot.holds].finish <= until:
+        settle_inside(lane, slot.holds)
+        slot.holds = NOBODY
+
+
+@inlined
+def release(lane, by):
+    """Containers whose work ends by *by* are idle."""
+    state = lane.state[0]
+    while state.departures > 0 and lane.depart_at[0] <= by:
+        p = lane.depart_of[0]
+        heap_pop(lane.depart_at, lane.depart_of, state.departures)
+        state.departures -= 1
+        make_idle(lane, p)
+
+
+@inlined
+def make_idle(lane, p):
+    state = lane.state[0]
+    place = lane.places[0, p]
+    if place.provisioned:
+        lane.warm[state.warm] = p
+        state.warm += 1
+        return
+    reuse = lane.rules[0].reuse
+    if reuse == ANY_ONE:
+        lane.idle_of[state.idle] = p
+    else:
+        key = np.float64(place.instance)
+        if reuse == MOST_RECENTLY_USED:
+            key = -place.idle_from
+        elif reuse == NEWEST_CREATED:
+            key = -key
+        heap_push(lane.idle_at, lane.idle_of, state.idle, key, p)
+    state.idle += 1
+
+
+@inlined
+def idle_container(lane, i, k, t):
+    """A container that may take the request: provisioned ones first, then the policy's choice of those still alive."""
+    state = lane.state[0]
+    if state.warm > 0:
+        state.warm -= 1
+        return lane.warm[state.warm]
+    u = 0.0
+    if lane.rules[0].reuse == ANY_ONE:
+        u = uniform_of(lane, lane.u_instance, i, k, lane.requests[k].u_instance if k != NOBODY else 0.0)
+    while state.idle > 0:
+        if lane.rules[0].reuse == ANY_ONE:
+            chosen = min(np.int64(u * state.idle), state.idle - 1)
+            p = lane.idle_of[chosen]
+            lane.idle_of[chosen] = lane.idle_of[state.idle - 1]
+            u = another_uniform(u, state.idle)
+        else:
+            p = lane.idle_of[0]
+            heap_pop(lane.idle_at, lane.idle_of, state.idle)
+        state.idle -= 1
+        if t < dies_at(lane, lane.places[0, p]):
+            return p
+        count_alive(lane, p, t)
+        discard(lane, p)
+    return np.int64(NOBODY)
+
+
+@inlined
+def dies_at(lane, place):
+    """When an idle container is gone: idle for too long, or too old.  At that instant it is not reused."""
+    rules = lane.rules[0]
+    if place.provisioned:
+        return INF
+    return min(place.idle_from + rules.keep_alive_s, max(place.idle_from, place.created + rules.max_age_s))
+
+
+@inlined
+def new_container(lane, t):
+    state = lane.state[0]
+    state.unused -= 1
+    p = lane.unused[state.unused]
+    place = lane.places[0, p]
+    place.instance = state.born
+    place.created = t
+    place.counted_until = t
+    place.provisioned = False
+    lane.slots[0, p].place = p
+    state.born += 1
+    return p
+
+
+@inlined
+def discard(lane, p):
+    lane.places[0, p].created = np.nan
+    lane.unused[lane.state[0].unused] = p
+    lane.state[0].unused += 1
+
+
+@inlined
+def count_alive(lane, p, until):
+    """Count the time a container has existed, busy or idle."""
+    place = lane.places[0, p]
+    end = min(until, dies_at(lane, place)) if place.idle_from <= until else until
+    begin = place.counted_until
+    while begin < end:
+        m = minute_of(begin)
+        stop = min(end, (m + 1) * 60.0)
+        lane.tally[0, m, CONTAINER_NS] += nanoseconds(stop) - nanoseconds(begin)
+        begin = stop
+    place.counted_until = max(place.counted_until, end)
+
+
+@inlined
+def count_containers(lane, until):
+    for p in range(lane.places.shape[1]):
+        if lane.places[0, p].created <= until:
+            count_alive(lane, p, until)
+
+
+@inlined
+def forget_dead(lane, now):
+    """Make the places of idle containers that are gone free; without it only a cold start does."""
+    state = lane.state[0]
+    held, state.idle = state.idle, 0
+    for i in range(held):  # the heap is built anew, in place: entry i is read before anything is written there
+        p = lane.idle_of[i]
+        if now < dies_at(lane, lane.places[0, p]):
+            make_idle(lane, p)
+        else:
+            count_alive(lane, p, now)
+            discard(lane, p)
+
+
+@compiled
+def provision_container(lane, now):
+    """One more provisioned container, usable from now on."""
+    forget_dead(lane, now)
+    p = new_container(lane, now)
+    place = lane.places[0, p]
+    place.provisioned = True
+    place.idle_from = now
+    make_idle(lane, p)
+
+
+@compiled
+def unprovision_container(lane, now):
+    """One provisioned container less: an idle one goes now, else the one to finish first goes when it has."""
+    state = lane.state[0]
+    if state.warm > 0:
+        state.warm -= 1
+        p = lane.warm[state.warm]
+        count_alive(lane, p, now)
+        discard(lane, p)
+        return
+    first = NOBODY
+    for i in range(state.departures):
+        if lane.places[0, lane.depart_of[i]].provisioned and (
+            first == NOBODY or lane.depart_at[i] < lane.depart_at[first]
+        ):
+            first = i
+    if first != NOBODY:
+        place = lane.places[0, lane.depart_of[first]]
+        place.provisioned = False
+        place.created = -INF  # too old to be used again
 
 
 # --- commands: what a decision may do at the instant the lane was advanced to -----------------------------------------

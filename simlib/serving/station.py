@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlib.record import BINS, NOBODY, TALLIES, Requests
+from simlib.record import BINS, COLD, NOBODY, TALLIES, Requests
 from simlib.serving import lanes
 from simlib.serving.lanes import Lane
 
@@ -46,6 +46,11 @@ class Rules(NamedTuple):
     backoff_base_s: float = 0.0
     backoff_factor: float = 1.0
     backoff_jitter: bool = False
+    max_concurrency: int = 0
+    keep_alive_s: float = np.inf
+    max_age_s: float = np.inf
+    reuse: int = lanes.NEWEST_CREATED
+    fetch_s: float = 0.0
     log: bool = True
     fold: bool = False
 
@@ -69,7 +74,10 @@ class Station:
         self._chunks = _cut(chunks, chunk)
         self._exhausted = False
         self._place_of: dict[int, tuple[int, int]] = {}  # instance → (variant, place)
+        self._lent = False
         self.rows = 0  # requests loaded so far, arrived or not
+        self._serverless = rules.routing == lanes.SERVERLESS
+        self._flow = lanes.advance_pool if self._serverless else lanes.advance
         self.lane = _new_lane(rules, self.workers)
 
     @property
@@ -86,8 +94,9 @@ class Station:
 
     def advance(self, until: float) -> None:
         """Bring the lane to *until* [s]: arrivals before it, completions, starts and time-outs up to it."""
+        self._take_back_log()
         self._make_room_for_minutes(until)
-        while not lanes.advance(self.lane, until, not self._exhausted):
+        while not self._flow(self.lane, until, not self._exhausted):
             self._load()
 
     def _load(self) -> None:
@@ -136,11 +145,21 @@ class Station:
         """From now on the door sends requests to variants in proportion to *weights*."""
         self.lane.variants["weight"] = weights
 
+    def provision(self, containers: int) -> None:
+        """So many provisioned containers more, or fewer where negative, from now on (serverless)."""
+        for _ in range(containers):
+            lanes.provision_container(self.lane, self.now)
+        for _ in range(-containers):
+            lanes.unprovision_container(self.lane, self.now)
+
     # --- what it looks like now ---
 
     def waiting_and_running(self) -> np.ndarray:
         """Requests waiting and busy workers now, for each variant: shape (variants, 2)."""
         found = np.zeros((len(self.workers), 2), np.int64)
+        if self._serverless:
+            found[0, 1] = self.lane.state[0]["departures"]
+            return found
         lanes.count_inside(self.lane, found)
         return found
 
@@ -159,21 +178,33 @@ class Station:
         return self.lane.requests[taken]
 
     def log(self) -> Requests:
-        """The log up to now, as copies.  Who is inside has no finish, and a start only if it has begun."""
-        n = self.arrived
-        lane, inside = self.lane, self.inside()
-        times, codes = lane.log_times[:, :n].copy(), lane.log_codes[:, :n].copy()
-        instance = lane.log_instance[:n].copy()
-        rows = inside["row"]
-        begun = (inside["start"] <= self.now) & (inside["place"] != NOBODY)
-        times[lanes.START, rows] = np.where(begun, inside["start"], np.nan)
-        times[lanes.FINISH, rows] = np.nan
-        codes[:, rows] = np.stack([np.zeros_like(inside["status"]), inside["variant"], inside["attempts"]])
+        """The log up to now.  Who is inside has no finish, and a start only if it has begun.
+
+        It is lent, not copied: should the station go on, it goes on with a copy.
+        """
+        n, lane, inside = self.arrived, self.lane, self.inside()
+        rows, bound = inside["row"], inside["place"] != NOBODY
+        begun = (inside["start"] <= self.now) & bound
         at = [lane.places[v, p]["instance"] for v, p in zip(inside["variant"], inside["place"], strict=True)]
-        instance[rows] = np.where(inside["place"] == NOBODY, NOBODY, np.array(at, dtype=np.int32))
-        arrival, start, finish = times
-        status, variant, attempts = codes
-        return Requests(arrival, start, finish, status, variant, attempts, instance)
+        lane.log_times[lanes.START, rows] = np.where(begun, inside["start"], np.nan)
+        lane.log_times[lanes.FINISH, rows] = np.nan
+        lane.log_codes[:, rows] = np.stack([inside["status"] & COLD, inside["variant"], inside["attempts"]])
+        lane.log_instance[rows] = np.where(bound, np.array(at, dtype=np.int32), NOBODY)
+        self._lent = True
+        arrival, start, finish = lane.log_times[:, :n]
+        outcome, variant, attempts = lane.log_codes[:, :n]
+        cold = outcome >= COLD
+        return Requests(arrival, start, finish, outcome & (COLD - 1), variant, attempts, lane.log_instance[:n], cold)
+
+    def _take_back_log(self) -> None:
+        if self._lent:
+            lane = self.lane
+            self.lane = lane._replace(
+                log_times=lane.log_times.copy(),
+                log_codes=lane.log_codes.copy(),
+                log_instance=lane.log_instance.copy(),
+            )
+            self._lent = False
 
     # --- room ---
 
@@ -282,33 +313,43 @@ def _tree(keys: np.ndarray) -> np.ndarray:
 
 def _new_lane(rules: Rules, workers: Sequence[int]) -> Lane:
     n_variants, width = len(workers), _power_of_two(max(workers))
+    serverless = rules.routing == lanes.SERVERLESS
+    # as many containers as may be busy, as many again that are idle, and as many that are provisioned
+    containers = _power_of_two(3 * rules.max_concurrency) if serverless else 0
+    n_services = len((lanes.WARM_SERVICE, lanes.COLD_SERVICE, lanes.SETUP)) if serverless else n_variants
+    state, places = np.zeros(1, lanes.STATE), np.zeros((n_variants, containers or 1), lanes.PLACE)
+    state["unused"], places["created"] = containers, np.nan
     variants = np.zeros(n_variants, lanes.VARIANT)
     variants["weight"] = 1.0
     never = np.full((n_variants, width), lanes.INF)
     return Lane(
         arrivals=EMPTY,
-        services=np.empty((n_variants, 0)),
+        services=np.empty((n_services, 0)),
         u_variant=EMPTY,
         u_instance=EMPTY,
         u_backoff=EMPTY,
-        state=np.zeros(1, lanes.STATE),
+        state=state,
         rules=np.array([tuple(rules)], lanes.RULES),
         variants=variants,
         retry_at=np.empty(0),
         retry_of=np.empty(0, np.int64),
         requests=np.empty(0, lanes.REQUEST),
-        service_of=np.empty((0, n_variants)),
+        service_of=np.empty((0, n_services)),
         spare=np.empty(0, np.int64),
         line=np.empty((n_variants, 0), np.int64),
         depart_at=np.empty(0),
         depart_of=np.empty(0, np.int64),
-        places=np.zeros((n_variants, 1), lanes.PLACE),
-        slots=_idle_slots(n_variants, width),
+        places=places,
+        slots=_idle_slots(n_variants, containers or width),
         free=never,
         first_free=np.stack([_tree(keys) for keys in never]),
         outstanding=np.full((n_variants, 1), lanes.INF),
         least=np.zeros((n_variants, 2), np.int32),
         serving=np.zeros((n_variants, 1), np.int64),
+        idle_at=np.empty(containers),
+        idle_of=np.empty(containers, np.int64),
+        warm=np.empty(containers, np.int64),
+        unused=np.arange(containers)[::-1].copy(),
         tally=np.zeros((n_variants, 0, TALLIES), np.int64),
         per_instance=np.zeros((n_variants, 0)),
         histogram=np.zeros((n_variants, 0, BINS), np.int64),

@@ -357,4 +357,5 @@ class ReferenceStation:
             variant=np.array([c.variant for c in came], np.int8),
             attempts=np.array([c.attempts for c in came], np.int8),
             instance=np.array([c.instance for c in came], np.int32),
+            cold=np.zeros(len(came), bool),
         )

@@ -1,0 +1,137 @@
+"""A running serverless endpoint: its containers in the lanes, the ones kept warm, and its bill."""
+
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from simlib import pricing
+from simlib.model import ModelProfile
+from simlib.parameters import ParameterError, Whole, checked
+from simlib.record import BILLED_MS, PROVISIONED_MS, Snapshot
+from simlib.serving import lanes
+from simlib.serving.demand import serverless_chunks
+from simlib.serving.fleet import columns_of
+from simlib.serving.served import Served, check_on_offer, retry_rules
+from simlib.serving.serverless import Serverless
+from simlib.serving.station import Rules, Station
+from simlib.turns import LIFE, pause
+
+if TYPE_CHECKING:
+    from simlib.simulation import Simulation
+    from simlib.workload import Workload
+
+Story = Generator[simpy.Event, Any, None]
+REUSE = {
+    "newest_created": lanes.NEWEST_CREATED,
+    "most_recently_used": lanes.MOST_RECENTLY_USED,
+    "oldest_created": lanes.OLDEST_CREATED,
+    "random": lanes.ANY_ONE,
+}
+
+
+@dataclass(frozen=True)
+class OnlyVariant:
+    """A serverless endpoint has one variant."""
+
+    model: ModelProfile
+    name: str = "AllTraffic"
+    workers: int = 1
+
+
+class ServerlessEndpoint(Served):
+    """A serverless deployment that is running.  `Simulation.deploy` makes one."""
+
+    deployment: Serverless
+
+    def __init__(
+        self,
+        sim: "Simulation",
+        deployment: Serverless,
+        workload: "Workload",
+        name: str,
+        *,
+        log: bool,
+        from_cold: bool,
+    ) -> None:
+        super().__init__(sim, deployment, workload, name, log=log)
+        self.variants = [OnlyVariant(deployment.model)]
+        on_demand = pricing.serverless_seconds(deployment.memory_mb, 0.0)
+        check_on_offer(sim, on_demand.service, on_demand.sku, f"memory_mb={deployment.memory_mb}")
+        self.station = Station(_rules(deployment, log=log), [1], serverless_chunks(sim, workload, deployment))
+        self.station.advance(sim.env.now)
+        self.provisioned: list[tuple[float, int]] = [(sim.env.now, 0)]  # (time, containers kept warm from then on)
+        self._asked_for = 0
+        if from_cold:
+            self.provision(deployment.provisioned_concurrency)
+        else:
+            self._asked_for = deployment.provisioned_concurrency
+            self._keep_warm(deployment.provisioned_concurrency)
+
+    # --- commands ---
+
+    @checked
+    def provision(self, containers: Whole) -> None:
+        """Keep so many containers warm: more of them after `provisioning_s`, fewer at once (busy ones finish first)."""
+        if containers > self.deployment.max_concurrency:
+            raise ParameterError(
+                f"provision: containers={containers} is not possible: "
+                f"it should be at most max_concurrency={self.deployment.max_concurrency}."
+            )
+        more, self._asked_for = containers - self._asked_for, containers
+        self.tell("provisioned concurrency", f"asked for {containers}")
+        if more > 0:
+            self.sim.env.process(self._come_up())
+        elif more < 0:
+            self._keep_warm(min(self.provisioned[-1][1], containers))
+
+    def _come_up(self) -> Story:
+        asked_for = self._asked_for
+        yield pause(self.sim.env, self.deployment.provisioning_s, LIFE)
+        if self._asked_for >= asked_for > self.provisioned[-1][1]:
+            self._keep_warm(asked_for)
+
+    def _keep_warm(self, containers: int) -> None:
+        self.advance()
+        change = containers - self.provisioned[-1][1]
+        if change:
+            self.station.provision(change)
+            self.provisioned.append((self.sim.env.now, containers))
+            self.tell("provisioned concurrency", f"{containers} containers warm")
+
+    # --- what came of it ---
+
+    def snapshot(self, **of_its_kind: Any) -> Snapshot:
+        """The record at the clock's instant; there are no instances."""
+        return super().snapshot(instances=columns_of([]), desired=(), **of_its_kind)
+
+    def meters(self) -> Iterator[pricing.Meter]:
+        """Milliseconds on demand; those on provisioned containers, and these for existing; payloads."""
+        memory, worked = self.deployment.memory_mb, self.station.lane.tally.sum(axis=(0, 1))
+        yield pricing.serverless_seconds(memory, worked[BILLED_MS] / 1000, item=f"{memory} MB on demand")
+        if len(self.provisioned) > 1:
+            yield from pricing.provisioned_concurrency(
+                memory, enabled_seconds=self._seconds_warm(), busy_seconds=worked[PROVISIONED_MS] / 1000
+            )
+        yield from self.payloads()
+
+    def _seconds_warm(self) -> float:
+        times = [time for time, _ in self.provisioned] + [self.sim.env.now]
+        return math.fsum(n * (times[i + 1] - times[i]) for i, (_, n) in enumerate(self.provisioned))
+
+
+def _rules(deployment: Serverless, *, log: bool) -> Rules:
+    return Rules(
+        routing=lanes.SERVERLESS,
+        timeout_s=deployment.invocation_timeout_s,
+        max_concurrency=deployment.max_concurrency,
+        keep_alive_s=deployment.keep_alive_s,
+        max_age_s=math.inf if deployment.max_age_s is None else deployment.max_age_s,
+        reuse=REUSE[deployment.reuse],
+        fetch_s=deployment.fetch_s,
+        log=log,
+        fold=not log,
+        **retry_rules(deployment.retry, 429),
+    )

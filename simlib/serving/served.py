@@ -1,0 +1,121 @@
+"""What every running deployment is: a name, a workload, a station in the lanes, and the record it leaves."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simlib import pricing
+from simlib.parameters import ParameterError
+from simlib.record import COMPLETED, FAILED, TIMED_OUT, Snapshot
+from simlib.results import Run
+from simlib.serving.realtime import Retry
+from simlib.serving.station import Station
+
+if TYPE_CHECKING:
+    from simlib.model import ModelProfile
+    from simlib.simulation import Simulation
+    from simlib.workload import Workload
+
+
+class Served:
+    """A deployment on a simulation's clock.  Each kind adds its commands, its meters, and who decides in it."""
+
+    variants: Sequence[Any]  # each with a name, a model and workers
+    station: Station
+
+    def __init__(self, sim: "Simulation", deployment: Any, workload: "Workload", name: str, *, log: bool) -> None:
+        self.sim, self.deployment, self.workload, self.name = sim, deployment, workload, name
+        self.deployed_s = sim.env.now
+        self._logs = log
+
+    def advance(self) -> None:
+        """Bring the requests to the clock's instant."""
+        if self.station.now < self.sim.env.now:
+            self.station.advance(self.sim.env.now)
+
+    def tell(self, kind: str, detail: str, variant: int | None = None) -> None:
+        """Note an event about this endpoint or one of its variants."""
+        part = f"/{self.variants[variant].name}" if variant is not None and len(self.variants) > 1 else ""
+        self.sim.tell(kind, self.name + part, detail)
+
+    # --- what came of it ---
+
+    @property
+    def run(self) -> Run:
+        """Everything up to the clock's instant."""
+        self.advance()
+        return Run(self.snapshot())
+
+    def snapshot(self, **of_its_kind: Any) -> Snapshot:
+        """The record at the clock's instant; the lane has been brought there."""
+        lane, sim = self.station.lane, self.sim
+        minutes = math.ceil(sim.env.now / 60)
+        inside = self.station.inside()
+        return Snapshot(
+            name=self.name,
+            deployment=self.deployment,
+            workload=self.workload,
+            seed=sim.seed,
+            replication=sim.replication,
+            region=sim.region,
+            started_at=sim.started_at,
+            begin_s=self.deployed_s,
+            end_s=sim.env.now,
+            partial=sim.interrupted,
+            variants=[variant.name for variant in self.variants],
+            workers=[variant.workers for variant in self.variants],
+            requests=self.station.log() if self._logs else None,
+            tally=lane.tally[:, :minutes].copy(),
+            per_instance=lane.per_instance[:, :minutes].copy(),
+            histogram=lane.histogram[:, : math.ceil(minutes / 60)].copy(),
+            inside=np.bincount(inside["variant"], minlength=len(self.variants)),
+            waiting=self.station.waiting_and_running()[:, 0],
+            events=sim.events_of(self.name),
+            meters=tuple(self.meters()),
+            assumptions=tuple(self.deployment.assumptions()),
+            **of_its_kind,
+        )
+
+    def meters(self) -> Iterator[pricing.Meter]:
+        """What is paid for."""
+        raise NotImplementedError
+
+    def payloads(self) -> Iterator[pricing.Meter]:
+        """What went in with each request that reached the model, and out with each answer."""
+        gb_in, gb_out = 0.0, 0.0
+        for variant, sent in zip(self.variants, self.station.lane.tally.sum(axis=1), strict=True):
+            model: ModelProfile = variant.model
+            reached = sent[[COMPLETED, TIMED_OUT, FAILED]].sum()
+            gb_in += model.request_kb * float(reached) / pricing.KB_PER_GB
+            gb_out += model.response_kb * float(sent[COMPLETED]) / pricing.KB_PER_GB
+        yield from pricing.data_processed(gb_in, gb_out)
+
+
+def retry_rules(retry: Retry | None, status: int) -> dict[str, Any]:
+    """The fields of `station.Rules` that say what callers do when refused with *status*."""
+    if retry is None or status not in retry.statuses:
+        return {}
+    return {
+        "max_attempts": retry.max_attempts,
+        "backoff_base_s": retry.base_s,
+        "backoff_factor": retry.factor,
+        "backoff_jitter": retry.jitter,
+    }
+
+
+def check_on_offer(sim: "Simulation", service: str, sku: str, parameter: str) -> None:
+    """What has no price in the region is told before the work begins, not with the bill.
+
+    Raises
+    ------
+    ParameterError
+        Naming *parameter* and what is on offer.
+    """
+    day = max(sim.started_at.date(), pricing.CATALOG_DATE)
+    try:
+        pricing.price(service, sku, region=sim.region, as_of=day)
+    except ParameterError as error:
+        reason = str(error).removeprefix("price: ")
+        raise ParameterError(f"deploy: {parameter}, region={sim.region!r}: {reason}") from None

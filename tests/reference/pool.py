@@ -1,0 +1,200 @@
+"""A serverless endpoint as plain SimPy processes: callers and containers, one request at a time."""
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simpy
+
+from simlib import record
+from simlib.record import Requests
+from simlib.serving import lanes
+from simlib.serving.station import Chunk, Rules
+from tests.reference.station import ARRIVAL, COMPLETION, DECISION, END, RETRY, TIME_OUT, after, another_uniform
+
+Story = Generator[simpy.Event, Any, None]
+
+
+@dataclass
+class Container:
+    """One container: when it was created, and since when it is idle."""
+
+    number: int
+    created: float
+    provisioned: bool = False
+    idle_from: float = math.nan
+    ends: float = math.nan
+
+
+@dataclass
+class Caller:
+    """One request, seen by who sent it."""
+
+    row: int
+    arrival: float
+    start: float = math.nan
+    finish: float = math.nan
+    status: int = record.INSIDE
+    attempts: int = 1
+    container: int = record.NOBODY
+    cold: bool = False
+
+
+class ReferencePool:
+    """The endpoint of a `Station` whose routing is SERVERLESS, told by SimPy."""
+
+    def __init__(self, rules: Rules, requests: Chunk) -> None:
+        self.env = simpy.Environment(initial_time=0.0)
+        self.rules, self.requests = rules, requests
+        self.callers = [Caller(row, arrival) for row, arrival in enumerate(requests.arrivals.tolist())]
+        self.busy = 0
+        self.idle: list[Container] = []
+        self.warm: list[Container] = []
+        self.working: list[Container] = []
+        self.containers: list[Container] = []
+        self.cold_starts = 0
+        self.billed_ms = 0
+
+    # --- a request ---
+
+    def call(self, caller: Caller) -> Story:
+        """A caller tries, again if throttled, and waits for the answer until its patience ends."""
+        yield after(self.env, caller.arrival, ARRIVAL)
+        while self.busy >= self.rules.max_concurrency:
+            if caller.attempts >= self.rules.max_attempts:
+                caller.status, caller.finish = record.THROTTLED, self.env.now
+                return
+            wait = self.rules.backoff_base_s * self.rules.backoff_factor ** (caller.attempts - 1.0)
+            if self.rules.backoff_jitter:
+                wait *= another_uniform(float(self.requests.u_backoff[caller.row]), caller.attempts)
+            yield after(self.env, wait, RETRY + caller.row / 1e9)
+            caller.attempts += 1
+        work = self.env.process(self.work(caller))
+        yield work | after(self.env, self.rules.timeout_s, TIME_OUT)
+        if caller.status == record.INSIDE:
+            caller.status, caller.finish = record.TIMED_OUT, self.env.now
+
+    def work(self, caller: Caller) -> Story:
+        """A container takes the request, after a cold start if it is new, and is idle afterwards."""
+        self.busy += 1
+        container = self.find(caller)
+        caller.cold = container is None
+        service = lanes.WARM_SERVICE
+        entered = self.env.now
+        if container is None:
+            self.cold_starts += 1
+            container, service = self.create(), lanes.COLD_SERVICE
+        caller.container = container.number
+        self.working.append(container)
+        setup = self.drawn(lanes.SETUP, caller) + self.rules.fetch_s if caller.cold else 0.0
+        start = self.env.now + setup
+        if start <= entered + self.rules.timeout_s:
+            caller.start = start
+        container.ends = start + self.drawn(service, caller)
+        yield self.at(container.ends, COMPLETION)
+        self.billed_ms += math.ceil((self.env.now - start) * 1000.0 - 1e-6)
+        if caller.status == record.INSIDE and self.env.now <= entered + self.rules.timeout_s:
+            caller.status, caller.finish = record.COMPLETED, self.env.now
+        self.busy -= 1
+        self.working.remove(container)
+        container.idle_from = self.env.now
+        (self.warm if container.provisioned else self.idle).append(container)
+
+    def at(self, moment: float, priority: float) -> simpy.Event:
+        """An event at an absolute time: a sum of two delays would round differently."""
+        event = self.env.event()
+        event._ok, event._value = True, None
+        simpy.core.heappush(self.env._queue, (moment, priority, next(self.env._eid), event))  # type: ignore[attr-defined]
+        return event
+
+    def drawn(self, row: int, caller: Caller) -> float:
+        return float(self.requests.services[row, caller.row])
+
+    # --- containers ---
+
+    def create(self) -> Container:
+        container = Container(len(self.containers), self.env.now)
+        self.containers.append(container)
+        return container
+
+    def usable(self, container: Container) -> bool:
+        idle = self.env.now < container.idle_from + self.rules.keep_alive_s
+        young = self.env.now < container.created + self.rules.max_age_s
+        return idle and young
+
+    def find(self, caller: Caller) -> Container | None:
+        if self.warm:
+            return self.warm.pop()
+        if self.rules.reuse == lanes.ANY_ONE:
+            return self.draw(caller)
+        self.idle = [container for container in self.idle if self.usable(container)]
+        if not self.idle:
+            return None
+        keys = {
+            lanes.NEWEST_CREATED: lambda c: -c.number,
+            lanes.OLDEST_CREATED: lambda c: c.number,
+            lanes.MOST_RECENTLY_USED: lambda c: -c.idle_from,
+        }
+        chosen = min(self.idle, key=keys[self.rules.reuse])
+        self.idle.remove(chosen)
+        return chosen
+
+    def draw(self, caller: Caller) -> Container | None:
+        """Any idle one by lot; a lot that falls on one that is gone is drawn again among the others."""
+        u = float(self.requests.u_instance[caller.row])
+        if caller.attempts > 1:
+            u = another_uniform(u, caller.attempts - 1)
+        while self.idle:
+            number = min(int(u * len(self.idle)), len(self.idle) - 1)
+            u_next = another_uniform(u, len(self.idle))
+            chosen = self.idle[number]
+            self.idle[number] = self.idle[-1]
+            self.idle.pop()
+            if self.usable(chosen):
+                return chosen
+            u = u_next
+        return None
+
+    # --- decisions ---
+
+    def provision(self, change: int) -> None:
+        for _ in range(change):
+            self.idle = [container for container in self.idle if self.usable(container)]
+            container = self.create()
+            container.provisioned, container.idle_from = True, self.env.now
+            self.warm.append(container)
+        for _ in range(-change):
+            busy = [container for container in self.working if container.provisioned]
+            if self.warm:
+                self.warm.pop()
+            elif busy:
+                first = min(busy, key=lambda c: c.ends)
+                first.provisioned, first.created = False, -math.inf
+
+    def decide(self, at: float, change: int) -> Story:
+        yield after(self.env, at, DECISION)
+        self.provision(change)
+
+    # --- running it ---
+
+    def run(self, commands: Sequence[tuple[float, int]], end: float) -> Requests:
+        """Play the *commands*, (time, change of provisioned containers), until *end*, and return the log."""
+        for at, change in commands:
+            self.env.process(self.decide(at, change))
+        for caller in self.callers:
+            self.env.process(self.call(caller))
+        self.env.run(until=after(self.env, end, END))
+        came = [c for c in self.callers if c.arrival < end]
+        begun = [c.start <= end and c.container != record.NOBODY for c in came]
+        return Requests(
+            arrival=np.array([c.arrival for c in came]),
+            start=np.array([c.start if b else math.nan for c, b in zip(came, begun, strict=True)]),
+            finish=np.array([c.finish for c in came]),
+            status=np.array([c.status for c in came], np.int8),
+            variant=np.zeros(len(came), np.int8),
+            attempts=np.array([c.attempts for c in came], np.int8),
+            instance=np.array([c.container for c in came], np.int32),
+            cold=np.array([c.cold for c in came]),
+        )
