@@ -219,10 +219,10 @@ def tail(latencies: "np.ndarray | Mapping[str, np.ndarray]", *, title: str = "",
             _one_tail(ax, name, np.asarray(values), color)
             for (name, values), color in zip(many.items(), CYCLE, strict=False)
         ]
+        fastest, slowest = _span(many.values())
+        ax.set_xlim(fastest, 1.3 * slowest)  # the few that are quicker still would push the tail aside
         ax.set(xscale="log", yscale="log", xlabel="latency [s]", ylabel="share that takes longer")
         ax.set_title(title or "The tail of latency: one request in a hundred takes longer than p99")
-        fastest, slowest = _span(many.values())
-        ax.set_xlim(left=fastest)  # the few that are quicker still would push the tail aside
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if slowest < 1000 * fastest else (1,)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g} %"))
