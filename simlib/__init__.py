@@ -29,13 +29,36 @@ from simlib.parameters import ParameterError, from_json, to_json
 from simlib.simulation import Simulation, simulate
 
 if TYPE_CHECKING:
-    from simlib import experiments, learning, plots, pricing, results, scenarios, serving, theory, workload
+    from simlib import (
+        abtest,
+        experiments,
+        learning,
+        mlops,
+        plots,
+        pricing,
+        results,
+        scenarios,
+        serving,
+        theory,
+        workload,
+    )
     from simlib.learning import predict, predictions, reveal
     from simlib.results import Run
 
 __version__ = "0.1.0"
 
-_ROOMS = ("experiments", "learning", "plots", "pricing", "results", "scenarios", "serving", "theory", "workload")
+_ROOMS = (
+    "experiments",
+    "learning",
+    "mlops",
+    "plots",
+    "pricing",
+    "results",
+    "scenarios",
+    "serving",
+    "theory",
+    "workload",
+)
 _LATER = {
     "Run": "simlib.results",
     "predict": "simlib.learning",
@@ -49,6 +72,7 @@ __all__ = [
     "ParameterError",
     "Run",
     "Simulation",
+    "abtest",
     "constant",
     "empirical",
     "experiments",
@@ -58,6 +82,7 @@ __all__ = [
     "learning",
     "lognormal",
     "mixture",
+    "mlops",
     "per_unit",
     "plots",
     "predict",

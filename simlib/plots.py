@@ -625,7 +625,7 @@ def stages(durations: pd.DataFrame, *, unit: str, title: str) -> Words:
 
 # --- pipelines -------------------------------------------------------------------------------------------------------
 
-_EDGES = {"data": (BLACK, "-"), "explicit": (BLUE, "--"), "branch": (RED, ":")}
+_EDGES = {"data": (BLACK, "-"), "explicit": (BLUE, "--"), "branch": (RED, ":"), "inside": ("#999999", "-.")}
 
 
 def dag(steps: pd.DataFrame, edges: pd.DataFrame, *, at_most: int = 60, title: str = "") -> Words:
@@ -636,7 +636,7 @@ def dag(steps: pd.DataFrame, edges: pd.DataFrame, *, at_most: int = 60, title: s
     steps : DataFrame
         Index step; columns type and layer (0, 1, …).
     edges : DataFrame
-        Columns source, target and why: "data", "explicit" or "branch".
+        Columns source, target and why: "data", "explicit", "branch", or "inside" (a group and what is in it).
     at_most : int
         Steps that are still drawn one by one.
     title : str
@@ -653,7 +653,7 @@ def dag(steps: pd.DataFrame, edges: pd.DataFrame, *, at_most: int = 60, title: s
             _arrows(ax, spots, edges)
             size = 9.0 if widest <= 4 else 7.5 if widest <= 6 else 6.0
             for name, (x, y) in spots.items():
-                words = f"{_ends(name, round(130 / (size * widest)) + 8)}\n{steps['type'][name]}"
+                words = f"{_ends(name.rpartition('/')[2], round(800 / (size * widest)))}\n{steps['type'][name]}"
                 style = {"boxstyle": "round,pad=0.35", "facecolor": "#EAF3FA", "edgecolor": BLUE, "linewidth": 0.9}
                 ax.annotate(words, (x, y), ha="center", va="center", fontsize=size, bbox=style)
             ax.set(xlim=(-0.05, 1.05), ylim=(layers - 0.4, -0.6), title=title)
@@ -683,10 +683,10 @@ def _arrows(ax: "Axes", spots: Mapping[str, tuple[float, float]], edges: pd.Data
         (x0, y0), (x1, y1) = spots[source], spots[target]
         bend = 0.0 if y1 - y0 <= 1 else 0.25
         style = {
-            "arrowstyle": "-|>", "color": color, "linestyle": line, "linewidth": 1.0, "shrinkA": 15, "shrinkB": 15,
+            "arrowstyle": "-|>", "color": color, "linestyle": line, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0,
             "connectionstyle": f"arc3,rad={bend}", "alpha": 0.75,
         }  # fmt: skip
-        ax.annotate("", (x1, y1), (x0, y0), arrowprops=style)
+        ax.annotate("", (x1, y1 - 0.3), (x0, y0 + 0.3), arrowprops=style)
     for why in edges["why"].unique():
         color, line = _EDGES[why]
         ax.plot([], [], color=color, linestyle=line, label=why)
@@ -752,7 +752,7 @@ def _bars(ax: "Axes", steps: pd.DataFrame, attempts: pd.DataFrame, size: float) 
 
     attempts_of = {str(name): group for name, group in attempts.groupby("step")}
     for spot, (name, row) in enumerate(steps.iterrows()):
-        ax.hlines(spot, row["start_s"] / size, row["end_s"] / size, colors="#888888", linewidth=1.0)
+        ax.hlines(spot, row["start_s"] / size, row["end_s"] / size, colors="#888888", linewidth=1.0, zorder=1)
         if row["cached"]:
             ax.plot([row["start_s"] / size], [spot], "D", color=GREEN, ms=7, label=once("from the cache"))
         mine = attempts_of.get(str(name), attempts[:0])
@@ -762,6 +762,9 @@ def _bars(ax: "Axes", steps: pd.DataFrame, attempts: pd.DataFrame, size: float) 
                 kind, color = "failed or stopped", BLACK
             length = (float(end) - float(begin)) / size
             ax.barh(spot, length, left=float(begin) / size, height=0.6, color=color, label=once(kind))
+            ax.vlines(
+                float(begin) / size, spot - 0.3, spot + 0.3, colors=color, linewidth=1.5
+            )  # also if it took no time
     ax.set(yticks=range(len(steps)), yticklabels=[_ends(str(name), 40) for name in steps.index])
     ax.set_ylim(len(steps) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
