@@ -5,11 +5,9 @@ seed.
 """
 
 import math
-import re
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -472,17 +470,3 @@ def test_a_bill_from_line_to_line() -> None:
     assert "2 others" in plots.cost_breakdown(bill, at_most=2)
     assert plots.cost_breakdown(bill.iloc[:0]) == "The bill of 0 dollars."
     assert "ml.m5.large" in plots.cost_breakdown(sl.simulate(THREE, CALLS, hours=0.1).invoice)
-
-
-# --- the guide -------------------------------------------------------------------------------------------------------
-
-
-def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    guide = Path(__file__).parents[1] / "docs" / "guide" / "experiments.md"
-    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) > 5
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(block, names)
-    assert "Leave out the first" in capsys.readouterr().out

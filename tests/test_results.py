@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -434,25 +432,3 @@ def test_a_shadow_comes_back_too(tmp_path):
     back = Run.load(tmp_path / "a.run")
     assert back.shadow.requests.equals(run.shadow.requests)
     assert back.invoice.equals(run.invoice)
-
-
-# --- the guide ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("page", ["results", "serving"])
-def test_the_guide_runs(page, tmp_path, monkeypatch, capsys):
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    guide = Path(__file__).parents[1] / "docs" / "guide" / f"{page}.md"
-    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) > 5
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(block, names)
-    plt.close("all")
-    said = capsys.readouterr().out
-    assert {"serving": "theory: one line 59.6 ms, four lines 320.0 ms", "results": "p99 off by"}[page] in said

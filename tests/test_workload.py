@@ -4,7 +4,6 @@ import datetime as dt
 import itertools
 import math
 import pickle
-import re
 from pathlib import Path
 
 import numpy as np
@@ -571,14 +570,3 @@ def test_what_cannot_be_is_one_sentence(wrong, words) -> None:
 def test_a_number_is_no_part_of_a_sum() -> None:
     with pytest.raises(TypeError):
         poisson(1) + 3
-
-
-def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    guide = Path(__file__).parents[1] / "docs" / "guide" / "workload.md"
-    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) > 5
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(block, names)
-    assert "dispersion of a minute" in capsys.readouterr().out

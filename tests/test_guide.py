@@ -1,0 +1,42 @@
+"""The user guide: every page's examples run, one after the other, and say what the page says they show.
+
+A page of `>>>` examples is a doctest, and runs with the tests of its room.
+"""
+
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+GUIDE = Path(__file__).parents[1] / "docs" / "guide"
+TEXTS = {page.stem: page.read_text(encoding="utf-8") for page in sorted(GUIDE.glob("*.md"))}
+PAGES = [name for name, text in TEXTS.items() if "```python\n" in text and ">>> " not in text]
+SAID = {  # what an example must print; a page not named here need only run
+    "experiments": "Leave out the first",
+    "results": "p99 off by",
+    "serverless": "exactly 0.2231",
+    "serving": "theory: one line 59.6 ms, four lines 320.0 ms",
+    "workload": "dispersion of a minute",
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(
+        r"```python\n(.*?)```", (GUIDE / f"{page}.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    ):
+        exec(block, names)
+    plt.close("all")
+    assert SAID.get(page, "") in capsys.readouterr().out
+
+
+def test_what_must_be_said_is_on_a_page() -> None:
+    assert set(SAID) <= set(PAGES)
