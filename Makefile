@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 LAB_FLAGS ?=
+# Nothing leaves the machine: JupyterLab looks for neither updates nor news.
+QUIET = --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None
 PYTEST_FLAGS ?=
 
 IN_VENV = .venv/bin/python
@@ -16,7 +18,7 @@ lab: ## set up, make your own copy of the notebooks in work/, open JupyterLab on
 	@venv=.venv extras=; $(INSTALL)
 	@$(COMPILE_LANES)
 	@$(IN_VENV) -m simlib student-copy --work
-	cd work && exec ../$(IN_VENV) -m jupyterlab 00-start-here.ipynb $(LAB_FLAGS)
+	cd work && exec ../$(IN_VENV) -m jupyterlab 00-start-here.ipynb $(QUIET) $(LAB_FLAGS)
 
 test: ## set up, then every check: lint, format, types, tests, lanes with bounds checked, notebooks
 	@test -d tests || { echo "This is a learner's copy: the tests are in the full repository." >&2; exit 1; }
@@ -31,9 +33,10 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 	@echo "== tests"
 	@$(IN_VENV) -m pytest tests --ignore=tests/browser $(PYTEST_FLAGS)
 	@echo "== lanes, every array index checked"
-	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$PWD/.venv/numba-boundscheck" $(IN_VENV) -m pytest tests/test_lanes.py $(PYTEST_FLAGS)
+	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$PWD/.venv/numba-boundscheck" \
+		$(IN_VENV) -m pytest tests/test_lanes.py tests/test_containers.py $(PYTEST_FLAGS)
 	@echo "== notebooks"
-	@$(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
+	@SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
 		notebooks $$(test ! -d solutions || echo solutions)
 
 test-browser: ## the notebooks in a real browser (needs /usr/bin/chromium)
