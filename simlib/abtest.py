@@ -18,6 +18,7 @@ means says how sure their mean is (batch means: Law, Simulation Modeling and Ana
 """
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from simlib.results import Run, folded_quantile
 
 FIGURES = ("mean_s", "error_rate", "p50_s", "p95_s", "p99_s")
 QUANTILES = {"p50_s": 0.50, "p95_s": 0.95, "p99_s": 0.99}
-RESAMPLES = 500
+RESAMPLES, GRID = 500, 500
 
 
 def _a_run(value: object) -> object:
@@ -131,7 +132,7 @@ def compare(
     else:
         share, rng = QUANTILES[figure], np.random.default_rng(seed)
         estimates = [float(np.quantile(values, share)) for values in (a, b)]
-        errors = [_quantile_error(values, share, batches or len(values), rng) for values in (a, b)]
+        errors = [_quantile_error(values, share, batches, rng) for values in (a, b)]
         half = _half_width(errors, [len(part.means) for part in parts], confidence)
         low, high, p_value = (*(estimates[1] - estimates[0] + half * side for side in (-1, 1)), math.nan)
         method = "bootstrap"
@@ -342,13 +343,20 @@ def _wilson(rate: float, n: float, z: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _quantile_error(values: np.ndarray, share: float, batches: int, rng: np.random.Generator) -> float:
-    """Standard error of a quantile, from *batches* drawn anew with replacement."""
-    edges = _edges(len(values), batches)
-    order = np.argsort(values, kind="stable")
-    batch_of = np.repeat(np.arange(batches), np.diff(edges))[order]
-    ordered, found = values[order], np.empty(RESAMPLES)
-    for k in range(RESAMPLES):
-        weights = np.cumsum(np.bincount(rng.integers(0, batches, batches), minlength=batches)[batch_of])
-        found[k] = ordered[np.searchsorted(weights, share * weights[-1])]
-    return float(found.std(ddof=1) * math.sqrt(batches / (batches - 1)))
+def _quantile_error(values: np.ndarray, share: float, batches: int | None, rng: np.random.Generator) -> float:
+    """Standard error of a quantile over RESAMPLES samples drawn with replacement: of batches, or of single values."""
+    n, ordered = len(values), np.sort(values)
+    if batches is None:  # the k-th smallest of n uniform numbers is a beta number
+        k = max(1, math.ceil(share * n))
+        return float(ordered[(n * rng.beta(k, n - k + 1, RESAMPLES)).astype(int)].std(ddof=1))
+    edges = _edges(n, batches)
+    sorted_batches = [np.sort(values[begin:end]) for begin, end in pairwise(edges)]
+    drawn = rng.multinomial(batches, np.full(batches, 1 / batches), RESAMPLES).astype(float)
+    wanted = share * (drawn @ np.diff(edges))
+    first, last = 0, n - 1
+    for _ in range(2):  # over all values, coarsely; then where the quantiles were found
+        places = np.unique(np.linspace(first, last, GRID).astype(int))
+        below = np.array([np.searchsorted(batch, ordered[places], "right") for batch in sorted_batches], float)
+        at = np.minimum((drawn @ below < wanted[:, None]).sum(axis=1), len(places) - 1)
+        first, last = int(places[max(at.min() - 1, 0)]), int(places[at.max()])
+    return float(ordered[places[at]].std(ddof=1) * math.sqrt(batches / (batches - 1)))
