@@ -112,9 +112,11 @@ class Scope:
     """One pass through the steps of a level: the pipeline itself, a group, or one iteration of a loop."""
 
     def __init__(
-        self, execution: "Execution", level: Level, prefix: str, outer: "Scope | None", inputs: Mapping[str, Any]
+        self, execution: "Execution", level: Level, prefix: str, owner: Record | None, inputs: Mapping[str, Any]
     ) -> None:
-        self.execution, self.level, self.outer, self.inputs = execution, level, outer, inputs
+        self.execution, self.level, self.owner, self.inputs = execution, level, owner, inputs
+        self.outer: Scope | None = owner.scope if owner is not None else None
+        self.after: Record | None = None  # what ended when this pass of a loop could begin
         self.records = {
             name: Record(prefix + name, step, execution.next_order(), self) for name, step in level.steps.items()
         }
@@ -127,9 +129,8 @@ class Scope:
 
     def begin(self) -> None:
         """Everything that needs nothing."""
-        for name, number in self.waiting_for.items():
-            if number == 0:
-                self.execution.decide(self.records[name])
+        for name in [name for name, number in self.waiting_for.items() if number == 0]:
+            self.execution.decide(self.records[name])
         self._finish_if_done()
 
     def settle(self, record: Record) -> None:
@@ -618,12 +619,14 @@ class Execution:
         waiting, most = deque(self._passes(record)), math.inf
         if isinstance(step, ForEachStep):
             most = step.max_parallel or math.inf
+        ended: Record | None = None
         running: list[Scope] = []
         scopes: list[Scope] = []
         while waiting or running:
             while waiting and len(running) < most:
                 suffix, inputs = waiting.popleft()
-                scope = Scope(self, level, f"{record.path}{suffix}/", record.scope, inputs)
+                scope = Scope(self, level, f"{record.path}{suffix}/", record, inputs)
+                scope.after = ended
                 scopes.append(scope)
                 running.append(scope)
                 scope.begin()
@@ -632,6 +635,7 @@ class Execution:
                 if waiting
                 else self.env.all_of([scope.done for scope in running])
             )
+            ended = next(scope.last for scope in running if scope.done.triggered)
             running = [scope for scope in running if not scope.done.triggered]
         inside = [each for scope in scopes for each in scope.records.values()]
         failed = [each for each in inside if each.status in ("Failed", "Stopped")]
@@ -945,13 +949,9 @@ class Execution:
     def _just_before(self, record: Record) -> Record | None:
         """What *record* waited for last: for a group, the last step inside it."""
         before = record.before
-        while before is None and record.scope.outer is not None:  # the first steps of a group begin when the group can
-            record = next(
-                each
-                for each in record.scope.outer.records.values()
-                if record.path.startswith((f"{each.path}/", f"{each.path}["))
-            )
-            before = record.before
+        while before is None and record.scope.owner is not None:  # the first steps of a group begin when it may
+            before, record = record.scope.after, record.scope.owner
+            before = before or record.before
         while before is not None and isinstance(before.step, GroupStep):
             inside = [
                 each for each in self.records

@@ -273,6 +273,9 @@ class Pipeline:
     def __str__(self) -> str:
         return self.text()
 
+    def __repr__(self) -> str:
+        return f"<Pipeline {self.name}: {self._counted()}>"
+
     def draw(self, *, at_most: int = 60, title: str = "") -> "plots.Words":
         """A picture in layers, each step below what it needs; more than *at_most* steps are drawn as counts."""
         layer_of = self._layers()
