@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from simlib import (
         abtest,
         experiments,
+        fairness,
         learning,
         mlops,
         plots,
@@ -49,6 +50,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "experiments",
+    "fairness",
     "learning",
     "mlops",
     "plots",
@@ -77,6 +79,7 @@ __all__ = [
     "empirical",
     "experiments",
     "exponential",
+    "fairness",
     "from_json",
     "gamma",
     "learning",

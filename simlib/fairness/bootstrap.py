@@ -23,6 +23,11 @@ _ENOUGH = 0.9  # share of the resamples in which a metric has to be defined
 Formulas = Callable[[Cells], Mapping[str, np.ndarray]]
 
 
+def stream(seed: int) -> np.random.Generator:
+    """The bootstrap's own random numbers: data drawn under the same seed must not be resampled with its own draws."""
+    return np.random.default_rng([seed, 0xB007])
+
+
 def resampled(cells: Cells, times: int, rng: np.random.Generator) -> Iterator[Cells]:
     """*times* tables of as many rows, drawn from the rows of *cells* with replacement; some at a time."""
     counts = cells.counts.ravel()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from simlib.fairness import smclarify
-from simlib.fairness.bootstrap import defined, interval, values_of
+from simlib.fairness.bootstrap import defined, interval, stream, values_of
 from simlib.fairness.groups import Cells, Kind, Question, tabulate
 from simlib.fairness.metrics import PRETRAINING
 from simlib.fairness.table import BiasTable, reading, table, undefined
@@ -71,7 +71,7 @@ def pretraining(
         return smclarify.pretraining(frame, question, bootstrap=bootstrap, seed=seed)
     cells = tabulate(frame, question, "pretraining")
     values = {name: float(value) for name, value in formulas(cells).items()}
-    drawn = values_of(cells, formulas, bootstrap, np.random.default_rng(seed)) if bootstrap else {}
+    drawn = values_of(cells, formulas, bootstrap, stream(seed)) if bootstrap else {}
     return assembled(cells, values, drawn, question)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from simlib.fairness import smclarify
-from simlib.fairness.bootstrap import defined, interval, values_of
+from simlib.fairness.bootstrap import defined, interval, stream, values_of
 from simlib.fairness.fliptest import AT_MOST, FlipTest, feature_columns, fitted, sample
 from simlib.fairness.groups import Cells, Kind, Question, chosen, decisions, tabulate
 from simlib.fairness.labels import conditional_disparity, empty_facet, why_no_disparity
@@ -101,7 +101,7 @@ def posttraining(
         return smclarify.posttraining(frame, question, features, bootstrap=bootstrap, seed=seed)
     cells = tabulate(frame, question, "posttraining")
     values = {name: float(value) for name, value in formulas(cells).items()}
-    rng = np.random.default_rng(seed)
+    rng = stream(seed)
     drawn = values_of(cells, formulas, bootstrap, rng) if bootstrap else {}
     flip = None if features is None else _flip_test(frame, question, features, seed)
     if flip is not None:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simlib.fairness.bootstrap import defined, interval, values_of
+from simlib.fairness.bootstrap import defined, interval, stream, values_of
 from simlib.fairness.fliptest import FlipTest, fitted, sample
 from simlib.fairness.groups import Cells, Kind, Question, check, count, factorized
 from simlib.fairness.metrics import PRETRAINING
@@ -51,7 +51,7 @@ def pretraining(frame: pd.DataFrame, question: Question, *, bootstrap: int, seed
         return _stopped(PRETRAINING, len(frame), question, str(why))
     values = {name: float(value) for name, value in label_formulas(cells).items()}
     reasons = {name: _why(name, cells) for name, value in values.items() if np.isnan(value)}
-    drawn = values_of(cells, label_formulas, bootstrap, np.random.default_rng(seed)) if bootstrap else {}
+    drawn = values_of(cells, label_formulas, bootstrap, stream(seed)) if bootstrap else {}
     return _table(values, reasons, drawn, len(frame), question)
 
 
@@ -68,7 +68,7 @@ def posttraining(
         return _stopped(POSTTRAINING, len(frame), question, str(why))
     values = {name: float(value) for name, value in prediction_formulas(cells).items()}
     reasons = {name: _why(name, cells) for name, value in values.items() if np.isnan(value)}
-    rng = np.random.default_rng(seed)
+    rng = stream(seed)
     drawn = values_of(cells, prediction_formulas, bootstrap, rng) if bootstrap else {}
     try:
         flip = _flip_test(frame, question, features, seed)

@@ -52,9 +52,13 @@ def table(
     convention: str,
 ) -> BiasTable:
     """One row a metric, in the order of *values*."""
-    data = [
-        (value, *intervals.get(name, (np.nan, np.nan)), rows[name], readings[name]) for name, value in values.items()
-    ]
+    data = []
+    for name, value in values.items():
+        low, high = intervals.get(name, (np.nan, np.nan))
+        fair = METRICS[name].fair
+        chance = value != fair and low <= fair <= high
+        said = f"{readings[name].removesuffix('.')}; this may be chance." if chance else readings[name]
+        data.append((value, low, high, rows[name], said))
     made = BiasTable(data, columns=COLUMNS, index=pd.Index(list(values), name="metric"))
     made.columns.name = convention
     made.attrs["convention"] = convention

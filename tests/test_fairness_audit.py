@@ -1,0 +1,374 @@
+"""Mitigation, explanations, and the report: right, and readable by everybody."""
+
+import json
+import math
+import time
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import ndcg_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
+
+from simlib import fairness
+from simlib.fairness import Facet, Loans, audit, explain
+from simlib.parameters import ParameterError
+
+X, Y = make_classification(1500, 20, n_informative=8, random_state=0)
+FRAME = pd.DataFrame(X, columns=[f"x{k}" for k in range(20)])
+FEATURES = ["income", "debt", "postcode"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Small models crawl when many threads share few cores."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_windows():
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    mpl.use("Agg")
+    yield
+    plt.close("all")
+
+
+# --- mitigation -------------------------------------------------------------------------------------------------------
+
+
+def test_reweighing_makes_facet_and_label_independent() -> None:
+    frame = Loans(label_bias=0.4).sample(3_000, seed=1)
+    w = fairness.reweigh(frame, label="approved", facet="gender", disadvantaged=["woman"])
+    assert w.sum() == pytest.approx(len(frame))
+    share = (w * frame["approved"]).groupby(frame["gender"]).sum() / w.groupby(frame["gender"]).sum()
+    assert share["man"] == pytest.approx(share["woman"], abs=1e-12)
+
+
+@pytest.mark.parametrize(("goal", "metric"), [("parity", "DPPL"), ("opportunity", "RD")])
+def test_thresholds_reach_their_goal_up_to_one_row(goal: Any, metric: str) -> None:
+    frame = Loans(base_rate_d=0.4).sample(4_000, seed=2)
+    frame["score"] = 1 / (1 + np.exp(-(frame["income"] - 38) / 8))
+    asked: dict[str, Any] = {"label": "approved", "facet": "gender", "disadvantaged": ["woman"]}
+    bars = fairness.thresholds(frame, score="score", goal=goal, **asked)
+    bar = np.where(frame["gender"] == "woman", bars.d, bars.a)
+    frame["accepted"] = (frame["score"] > bar).astype(int)
+    assert abs(fairness.posttraining(frame, predicted="accepted", **asked).loc[metric, "value"]) < 0.002
+
+
+def test_the_three_kinds_of_fairness_exclude_each_other() -> None:
+    """With different base rates, each is fair at another bonus; with equal ones, all at none."""
+    bonus = np.linspace(-1, 3, 401)
+    table = pd.DataFrame([fairness.tradeoff(base_rate_a=0.6, base_rate_d=0.4, bonus=b) for b in bonus], index=bonus)
+    fair_at = table.abs().idxmin()
+    assert fair_at["calibration"] == pytest.approx(0, abs=0.011)
+    assert fair_at["opportunity"] == pytest.approx(0.81, abs=0.011)  # the difference of the log-odds of the base rates
+    assert fair_at["parity"] > 1.1
+    assert fairness.tradeoff(base_rate_a=0.5, base_rate_d=0.5, bonus=0).abs().max() < 1e-9
+
+
+def test_the_tradeoff_is_what_people_would_get() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.random(400_000) < 0.4
+    x = rng.normal(1.5 * y)
+    odds = math.log(0.4 / 0.6) + 1.5 * (x - 0.75) + 0.7
+    found = fairness.tradeoff(base_rate_a=0.6, base_rate_d=0.4, bonus=0.7)
+    same = fairness.tradeoff(base_rate_a=0.6, base_rate_d=0.4, bonus=0)
+    assert found["calibration"] == pytest.approx((1 / (1 + np.exp(-odds))).mean() - 0.4, abs=0.003)
+    gained = same["parity"] - found["parity"]
+    assert gained == pytest.approx((odds > 0).mean() - (odds > 0.7).mean(), abs=0.003)
+
+
+# --- explanations -----------------------------------------------------------------------------------------------------
+
+MODELS = {
+    "histogram boosting": HistGradientBoostingClassifier(random_state=0),
+    "boosting": GradientBoostingClassifier(n_estimators=40, random_state=0),
+    "forest": RandomForestClassifier(40, max_depth=6, random_state=0),
+    "logistic": LogisticRegression(max_iter=1000),
+    "linear": LinearRegression(),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_thousand_rows_of_twenty_features_add_up_quickly(name: str) -> None:
+    model = MODELS[name].fit(FRAME, Y)
+    begin = time.perf_counter()
+    found = explain(model, FRAME.iloc[:1000])
+    assert time.perf_counter() - begin < 20
+    assert found.values.shape == (1000, 20)
+    assert found.additivity_error < 1e-6
+    assert found.method in ("tree", "linear")
+
+
+@pytest.mark.slow
+def test_so_does_any_function() -> None:
+    model = HistGradientBoostingClassifier(random_state=0).fit(FRAME, Y)
+    begin = time.process_time()  # of this process, whatever else the machine does meanwhile
+    found = explain(lambda rows: model.predict_proba(rows)[:, 1], FRAME.iloc[:1000], progress=False)
+    assert time.process_time() - begin < 20
+    assert found.additivity_error < 1e-6
+    assert found.method == "kernel"
+
+
+def test_kernel_and_exact_agree_on_a_linear_model() -> None:
+    weights = np.arange(8.0)
+    data, baseline = FRAME.iloc[:15, :8], FRAME.iloc[20:50, :8]
+
+    def model(rows: pd.DataFrame) -> np.ndarray:
+        return rows.to_numpy() @ weights
+
+    exact = weights * (data - baseline.mean())
+    for method in ("kernel", "exact", "permutation"):
+        found = explain(model, data, method=method, baseline=baseline)
+        assert np.allclose(found.values, exact, atol=1e-6), method
+    fitted = LinearRegression().fit(FRAME.iloc[:, :8], FRAME.iloc[:, :8] @ weights)
+    assert np.allclose(explain(fitted, data, baseline=baseline).values, exact, atol=1e-6)
+
+
+def test_the_traps_of_histogram_boosting_are_stepped_around() -> None:
+    data = FRAME.iloc[:, :3].assign(c=pd.Categorical(np.where(X[:, 5] > 0, "u", "v")))
+    model = HistGradientBoostingClassifier(random_state=0, categorical_features="from_dtype").fit(data, Y)
+    found = explain(model, data.iloc[:20])
+    assert found.method == "kernel"
+    assert found.additivity_error < 1e-6
+    assert "categorical features" in found.notes[0]
+    with pytest.raises(ParameterError, match="would be wrong here"):
+        explain(model, data, method="tree")
+    plain = HistGradientBoostingClassifier(random_state=0).fit(FRAME, Y)
+    with_baseline = explain(plain, FRAME.iloc[:10], baseline=FRAME.iloc[:20])
+    assert with_baseline.method == "kernel"
+    assert with_baseline.additivity_error < 1e-6
+
+
+def test_a_pipeline_with_words_in_it() -> None:
+    frame = Loans(label_bias=0.3).sample(400, seed=1)
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(
+        frame[["gender", "purpose"]], frame["approved"]
+    )
+    found = explain(model, frame.iloc[:20])
+    assert list(found.values.columns) == ["gender", "purpose"]
+    assert found.additivity_error < 1e-6
+    women = frame["gender"].iloc[:20] == "woman"
+    assert found.values.loc[women, "gender"].max() < found.values.loc[~women, "gender"].min()
+
+
+def test_a_time_budget_stops_and_says_so() -> None:
+    def slow(rows: pd.DataFrame) -> np.ndarray:
+        time.sleep(0.005)
+        return rows.to_numpy().sum(axis=1)
+
+    found = explain(slow, FRAME.iloc[:500, :4], time_budget_s=0.2, progress=False)
+    assert 0 < len(found.values) < 500
+    assert "of 500 rows, drawn at random: 0.2 s were up" in found.notes[0]
+
+
+def test_same_seed_same_values_and_numpys_stream_is_left_alone() -> None:
+    def model(rows: pd.DataFrame) -> np.ndarray:
+        return np.sin(rows.to_numpy()).prod(axis=1)
+
+    np.random.seed(5)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    one, other = (explain(model, FRAME.iloc[:4, :12], seed=3).values for _ in range(2))
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_the_gap_adds_up_to_the_difference_of_the_answers() -> None:
+    model = LogisticRegression(max_iter=1000).fit(FRAME, Y)
+    found = explain(model, FRAME)
+    is_d = FRAME["x3"] > 0.5
+    gap = found.gap(is_d)
+    assert gap.sum() == pytest.approx(found.predictions[is_d].mean() - found.predictions[~is_d].mean())
+
+
+def test_aggregations_and_pictures() -> None:
+    found = explain(LogisticRegression(max_iter=1000).fit(FRAME, Y), FRAME.iloc[:100])
+    assert found.importance("mean_sq").equals((found.values**2).mean().sort_values(ascending=False).rename("mean_sq"))
+    assert (found.importance("median") < 0).any()
+    assert "log-odds" in found.plot_importance()
+    assert "answer" in found.plot_beeswarm(at_most=5)
+    assert found.plot_waterfall(0).startswith("Base ")
+    with pytest.raises(ParameterError, match="row=999"):
+        found.plot_waterfall(999)
+
+
+def test_partial_dependence_of_a_line_is_the_line() -> None:
+    found = fairness.partial_dependence(lambda rows: 2 * rows["x0"] + rows["x1"], FRAME, "x0")
+    slope = np.diff(found["mean"]) / np.diff(found.index)
+    assert np.allclose(slope, 2)
+    assert (found["low"] <= found["mean"]).all()
+
+
+def test_attribution_drift_is_ndcg() -> None:
+    rng = np.random.default_rng(1)
+    old, new = (pd.Series(rng.random(9), index=list("abcdefghi")) for _ in range(2))
+    assert fairness.attribution_drift(old, old) == 1
+    assert fairness.attribution_drift(old, 100 * old) == 1  # magnitudes are invisible
+    assert fairness.attribution_drift(old, new) == pytest.approx(ndcg_score([old], [new]))
+    equal = pd.Series(np.linspace(1.0, 0.9, 10))
+    assert fairness.attribution_drift(equal, -equal + 2) > 0.95  # reversed, and no alarm
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown method": ({"method": "deep"}, "method='deep'"),
+    "a tree explainer for a line": ({"method": "tree"}, "is not possible for a LogisticRegression"),
+    "both baselines": ({"baseline": FRAME.iloc[:5], "num_clusters": 3}, "exclude each other"),
+    "exact with twenty": ({"method": "exact"}, "12 features, not 20"),
+    "an unknown feature": ({"features": ["x0", "x99"]}, "no feature 'x99'"),
+    "logit where there is none": ({"use_logit": True}, "use_logit belongs to method='kernel'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_one_sentence(name: str) -> None:
+    changed, words = WRONG[name]
+    with pytest.raises(ParameterError) as caught:
+        explain(LogisticRegression(max_iter=1000).fit(FRAME, Y), FRAME, **changed)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+NASTY = '<script>alert("x")</script>'
+
+
+@pytest.fixture(scope="module")
+def found() -> fairness.Audit:
+    frame = Loans(label_bias=0.35, proxy_strength=0.8).sample(1_500, seed=3).rename(columns={"debt": NASTY})
+    frame["gender"] = frame["gender"].replace("woman", "<b>woman</b>")
+    names = ["income", NASTY, "postcode"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(frame[names], frame["approved"])
+    frame["score"] = model.predict_proba(frame[names])[:, 1]
+    why = explain(model, frame.iloc[:60])
+    facets = [Facet("gender", ["<b>woman</b>"]), Facet("ethnicity", ["amber"]), Facet("age", 60, kind="continuous")]
+    return audit(
+        frame, label="approved", predicted="score", probability_threshold=0.5, facets=facets, group="purpose",
+        features=names, explanation=why, bootstrap=100, title=f"Audit of {NASTY}",
+    )  # fmt: skip
+
+
+class Outline(HTMLParser):
+    """What somebody meets who reads with ears: headings in order, tables with headers, pictures with words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_the_report_is_self_contained_and_nothing_in_it_is_markup_of_the_user(found: fairness.Audit) -> None:
+    page = found.html()
+    assert "<script" not in page
+    assert "<b>woman" not in page
+    assert "&lt;b&gt;woman" in page
+    for outside in ("http://", "https://", "src=", "@import", "url("):
+        assert outside not in page
+
+
+def test_the_report_is_accessible(found: fairness.Audit) -> None:
+    page = found.html()
+    outline = Outline()
+    outline.feed(page)
+    assert outline.named("html")[0]["lang"] == "en"
+    assert "name" in outline.named("meta")[1]
+    levels = [int(tag[1]) for tag, _ in outline.tags if tag in ("h1", "h2", "h3")]
+    assert levels.count(1) == 1
+    assert levels.count(2) == 3
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert len(outline.named("caption")) == len(outline.named("table")) > 10
+    assert all(cell["scope"] in ("col", "row") for cell in outline.named("th"))
+    assert all(picture["role"] == "img" and picture["aria-label"] for picture in outline.named("svg"))
+    ids = {attributes["id"] for _, attributes in outline.tags if "id" in attributes}
+    assert all(link["href"] and link["href"][1:] in ids for link in outline.named("a"))
+    for picture in page.split("<svg")[1:]:
+        ET.fromstring("<svg" + picture.split("</svg>")[0] + "</svg>")  # well formed
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("colour", ["#1a1a1a", "#0b4a6f", "#b34700"])
+def test_contrast_is_enough(colour: str, found: fairness.Audit) -> None:
+    """4.5 to 1 against the paler of the two grounds (WCAG 2.2, level AA)."""
+    assert colour in found.html()
+    assert (luminance("#eef4f8") + 0.05) / (luminance(colour) + 0.05) > 4.5
+
+
+def test_three_views_say_what_they_should(found: fairness.Audit) -> None:
+    page = found.html()
+    everybody, regulator, debugging = (part.split("</section>")[0] for part in page.split("<section")[1:])
+    assert "in 100" in everybody
+    assert not [word for word in ("DPPL", "recall", "bootstrap", "facet", "SHAP") if word in everybody]
+    for words in ("95 % percentile bootstrap, 100 resamples", "a: all others", "Limits", "what it cannot see", "1,500"):
+        assert words in regulator
+    for metric in ("CI", "CDDL", "FT", "GE", "DFPR_ratio"):
+        assert f'<th scope="row">{metric}</th>' in regulator
+    assert "Rows to look at first" in debugging
+    assert "mean SHAP of d minus a" in debugging
+    assert "postcode" in debugging
+
+
+def test_analysis_json_has_clarifys_shape(found: fairness.Audit, tmp_path: Path) -> None:
+    analysis, report, shap_values = found.save(tmp_path)
+    read = json.loads(analysis.read_text(encoding="utf-8"))
+    assert read["version"] == "1.0"
+    assert set(read["explanations"]["kernel_shap"]["approved"]) == {"global_shap_values", "expected_value"}
+    for stage, number in (("pre_training_bias_metrics", 8), ("post_training_bias_metrics", 15)):
+        part = read[stage]
+        assert (part["label"], part["label_value_or_threshold"]) == ("approved", "1")
+        assert set(part["facets"]) == {"gender", "ethnicity", "age"}
+        entry = part["facets"]["age"][0]
+        assert entry["value_or_threshold"] == "60"
+        assert len(entry["metrics"]) == number
+        assert set(entry["metrics"][0]) == {"name", "description", "value", "interval"}
+    assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert len(pd.read_csv(shap_values)) == 60
+
+
+def test_infinite_and_undefined_values_are_json(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"sex": ["f", "f", "m", "m"], "y": [1, 0, 0, 0], "p": [1, 0, 0, 0]})
+    made = audit(frame, label="y", predicted="p", facets=[Facet("sex", ["f"])], bootstrap=20)
+    text = made.save(tmp_path)[0].read_text(encoding="utf-8")
+    metrics = json.loads(text)["post_training_bias_metrics"]["facets"]["sex"][0]["metrics"]
+    by_name = {metric["name"]: metric for metric in metrics}
+    assert by_name["DI"]["value"] == "Infinity"
+    assert by_name["RD"]["value"] is None
+    assert "0/0" in by_name["RD"]["error"]
+    assert "undefined" in made.html()
+
+
+def test_data_alone_can_be_audited() -> None:
+    made = audit(Loans().sample(200, seed=1), label="approved", facets=[Facet("gender", ["woman"])], bootstrap=20)
+    assert not made.after
+    assert "For the regulator" in made.html()
+    assert "For debugging" not in made.html()
+
+
+def test_suspicious_rows_are_wrong_refusals_of_d(found: fairness.Audit) -> None:
+    rows = found.suspicious("gender")
+    assert (rows["gender"] == "<b>woman</b>").all()
+    assert (rows["approved"] == 1).all()
+    assert rows["score"].is_monotonic_decreasing
+    assert (rows["score"] <= 0.5).all()
