@@ -30,6 +30,7 @@ from simlib.parameters import NonNegative, ParameterError, Positive, checked, fr
 from simlib.plots import Words
 from simlib.record import (
     ARRIVED,
+    BILLED_MS,
     BINS_PER_OCTAVE,
     BUSY_NS,
     COLD_STARTS,
@@ -40,6 +41,7 @@ from simlib.record import (
     FIRST_OCTAVE,
     INSIDE,
     LATENCY_NS,
+    PROVISIONED_MS,
     REJECTED,
     RETRIED,
     SETUP_NS,
@@ -369,6 +371,7 @@ class Run:
         self._conserves()
         self._keeps_within_capacity()
         self._bill_adds_up()
+        self._bill_is_of_this_run()
         if self.snapshot.requests is not None:
             self._log_agrees(self.snapshot.requests)
             self._causes_come_first(self.snapshot.requests)
@@ -387,6 +390,19 @@ class Run:
         total = math.fsum(self.invoice["quantity"] * self.invoice["unit_price"])
         if not math.isclose(total, self.invoice.attrs["total"], rel_tol=1e-12, abs_tol=1e-12):
             raise InvariantError(f"I5 bill: the lines add up to {total}, not to {self.invoice.attrs['total']}.")
+
+    def _bill_is_of_this_run(self) -> None:
+        """The time on the bill is that of the instances, and of the containers' work, in the record."""
+        on_bill = {"sagemaker_hosting": 0.0, "sagemaker_serverless": 0.0}
+        for meter in self.snapshot.meters:
+            if meter.service in on_bill and "usage" not in meter.sku:  # usage: a container's existence, not its work
+                on_bill[meter.service] += meter.quantity
+        parts = [self.snapshot, *([self.snapshot.shadow] if self.snapshot.shadow else [])]
+        hours = math.fsum(_instance_hours(part) for part in parts)
+        worked = float(self.snapshot.tally[:, :, [BILLED_MS, PROVISIONED_MS]].sum()) / 1000
+        for service, there in (("sagemaker_hosting", hours), ("sagemaker_serverless", worked)):
+            if not math.isclose(on_bill[service], there, rel_tol=1e-9, abs_tol=1e-9):
+                raise InvariantError(f"I5 bill: {service} counts {on_bill[service]:g}, the record {there:g}.")
 
     def _log_agrees(self, log: Requests) -> None:
         by_log, by_tally = np.bincount(log.status, minlength=7), self.snapshot.tally.sum(axis=(0, 1))[:7].copy()
@@ -463,6 +479,13 @@ def folded_quantile(bins: np.ndarray, share: float) -> float:
         return 0.0
     octave, part = divmod(code - 1, BINS_PER_OCTAVE)
     return float(2.0 ** (octave + FIRST_OCTAVE) * (1 + (part + 0.5) / BINS_PER_OCTAVE))
+
+
+def _instance_hours(snapshot: Snapshot) -> float:
+    """Hours of all instances from their machine being up to their end, each rounded up to whole seconds."""
+    lives = snapshot.instances
+    up, gone = np.array(lives["machine_up_s"]), np.minimum(lives["gone_s"], snapshot.end_s)
+    return pricing.billed_seconds((gone - up)[up < snapshot.end_s], "sagemaker_hosting") / 3600
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -334,6 +334,17 @@ def test_too_much_work_is_found(run):
         tampered(run, instances=lives).check()
 
 
+def test_a_bill_that_is_not_of_this_run_is_seen(run):
+    first, *others = run.snapshot.meters
+    with pytest.raises(InvariantError, match="I5 bill: sagemaker_hosting"):
+        tampered(run, meters=(dataclasses.replace(first, quantity=first.quantity + 1), *others)).check()
+    light = sl.ModelProfile("light", service=sl.constant(0.1))
+    quick = sl.simulate(serving.Serverless(light), CALLS, hours=0.2)
+    first, *others = quick.snapshot.meters
+    with pytest.raises(InvariantError, match="I5 bill: sagemaker_serverless"):
+        tampered(quick, meters=(dataclasses.replace(first, quantity=0.0), *others)).check()
+
+
 def test_a_changed_total_is_found(run):
     copy = Run(run.snapshot)
     copy.invoice.attrs["total"] += 0.01
