@@ -1,10 +1,14 @@
 """The autoscaler against the published rules followed on paper, and scaling endpoints against plain SimPy."""
 
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -684,3 +688,12 @@ def test_endpoints_that_scale_crash_and_are_weighed_anew_equal_plain_simpy(block
     assert did["requests"] > 25_000
     assert min(did[what] for what in ("open", "drain", "kill", "weigh", "crashed", "drained", "cancelled")) > 50, did
     assert did["readings"] > 100
+
+
+def test_the_benchmark_of_scaling_runs() -> None:
+    root = Path(__file__).parents[1]
+    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    script = [sys.executable, str(root / "benchmarks" / "scaling.py"), "--quick"]
+    told = subprocess.run(script, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path})
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.count("target tracking, 60 s") == 2
