@@ -1,41 +1,50 @@
-"""`simlib compare`: replay a log of requests through a few fixed fleets, and see latency, errors and dollars."""
+"""`simlib compare`: replay a log of requests through several deployments, and see latency, errors and dollars."""
 
 import argparse
+import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simlib.commands import Subparsers
-from simlib.commands.arguments import count, non_negative, positive, read, whole
+from simlib.commands import Subparsers, tables
+from simlib.commands.arguments import count, names, non_negative, png, positive, seconds_by_name, whole
+from simlib.commands.options import SETTINGS, add_arguments, assumptions, options
+from simlib.commands.replay import MOST_ERRORS, Log, Tried, all_tried, span_of
+from simlib.intervals import Interval
 from simlib.parameters import ParameterError
 from simlib.pricing import HOURS_PER_MONTH
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from simlib.model import Law
-    from simlib.results import Run
-    from simlib.serving import RealTime
-    from simlib.simulation import Simulation
-    from simlib.workload import Workload
 
 EXAMPLES = """examples:
   simlib compare --trace requests.csv --time TIMESTAMP --service-mean 0.08 --service-cv 0.4 --max-p99 0.5
 
+  simlib compare --trace requests.csv --time TIMESTAMP --service-mean 0.08 --instances 1,2 \\
+      --autoscale 1-4 --target 375 --serverless 2048,4096=1.8 --format html --out options.html
+
   simlib compare --trace azure_llm_conversation_2023.csv --time TIMESTAMP \\
       --s-per-unit ContextTokens=0.0002,GeneratedTokens=0.02 --workers 16 --instances 1,2,4 --instance-type ml.g5.xlarge
 """
-MOST_ERRORS = 0.01
-CONFIDENCE = 0.95
 USUAL_CV = 0.4
+PERCENTILES = ("p50_s", "p95_s", "p99_s")
+Form = Callable[[float], str]
+FORMATS = ("text", "markdown", "csv", "html")
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Describe the subcommand."""
     parser = subparsers.add_parser(
         "compare",
-        help="replay a request log through a few fleet sizes: latency, errors, dollars",
-        description="Replay a log of requests through fixed fleets of different size and print them side by side.",
+        help="replay a request log through several deployments: latency, errors, dollars",
+        description="Replay a log of requests through fixed fleets, fleets that scale themselves and serverless "
+        "endpoints, all under the same requests, and print them side by side.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -50,70 +59,45 @@ def add_parser(subparsers: Subparsers) -> None:
     service.add_argument("--service-cv", type=non_negative, metavar="CV", help=cv_help)
     service.add_argument("--base-s", type=non_negative, metavar="S", help="with --s-per-unit, for each request [s] (0)")
     service.add_argument("--s-per-unit", type=seconds_by_name, metavar="A=S,B=S", help="seconds per unit of work")
-    fleet = parser.add_argument_group("the fleets")
-    fleet.add_argument("--instances", type=counts, default=(1, 2, 4), metavar="N,N", help="fleet sizes (1,2,4)")
-    fleet.add_argument("--instance-type", default="ml.m5.large", metavar="TYPE", help="decides the price (ml.m5.large)")
-    fleet.add_argument(
-        "--workers", type=count, default=1, metavar="N", help="requests an instance works on at once (1)"
-    )
-    fleet.add_argument("--routing", choices=("RANDOM", "LEAST_OUTSTANDING_REQUESTS", "SHARED_QUEUE"), default="RANDOM")
-    fleet.add_argument("--timeout", type=positive, default=60.0, metavar="S", help="a caller waits no longer [s] (60)")
-    fleet.add_argument("--queue-limit", type=whole, metavar="N", help="most that wait at one instance (no limit)")
-    fleet.add_argument("--region", default="us-east-1", help="decides the price (us-east-1)")
+    add_arguments(parser)
     answer = parser.add_argument_group("the answer")
-    answer.add_argument("--max-p99", type=positive, metavar="S", help="say which fleet keeps this most cheaply [s]")
+    answer.add_argument("--max-p99", type=positive, metavar="S", help="say which option keeps this most cheaply [s]")
     answer.add_argument("--replications", type=count, default=5, metavar="N", help="draws of what is random (5)")
     answer.add_argument("--seed", type=whole, default=0, metavar="N", help="same seed, same table (0)")
+    answer.add_argument("--format", choices=FORMATS, help="form of the table (by the ending of --out, else text)")
+    answer.add_argument("--out", type=Path, metavar="FILE", help="write the table to this file, not to the screen")
+    answer.add_argument("--picture", type=png, metavar="FILE.png", help="draw the bill against p99, with the frontier")
+    answer.add_argument("--force", action="store_true", help="let --out and --picture replace files that exist")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table, the answer and what it rests on."""
+    """Print or write the tables, the answer and what it rests on."""
     from simlib import workload
 
     service, columns = _service(args)
+    asked = options(args, service)
+    _check_files(args)
     trace = workload.from_trace(args.trace, time=args.time, work=columns)
-    log = Log(trace.scaled(args.scale), _span(trace), args.seed, args.region)
-    fleets = [_tried(log, _deployment(args, service, n), args.replications) for n in _progress(args.instances)]
-    print(_heading(args, log, service, fleets))
-    print()
-    print("\n".join(_table(fleets)))
-    print()
+    log = Log(trace.scaled(args.scale), span_of(trace), args.seed, args.region)
+    tried = all_tried(log, asked, args.replications)
+    form = args.format or _form(args.out)
+    drawn = _picture(tried, args.max_p99) if args.picture is not None or form == "html" else None
+    content = tables.records(list(_records(args, tried))) if form == "csv" else ""
+    if form != "csv":
+        content = _formed(form, args, _report(args, log, service, tried, drawn))
+    if args.picture is not None and drawn is not None:
+        tables.write(Path(args.picture), drawn.png)
+    if args.out is None:
+        print(content, end="")
+        return 0
+    tables.write(args.out, content.encode("utf-8"))
     if args.max_p99 is not None:
-        print(_answer(args.max_p99, fleets), end="\n\n")
-    print("\n".join(_fine_print(args, fleets)))
+        print(_answer(args.max_p99, tried))
+    print(f"Written: {', '.join(str(path) for path in (args.out, args.picture) if path is not None)}.")
     return 0
 
 
 # --- what was asked -------------------------------------------------------------------------------------------------
-
-
-def counts(text: str) -> tuple[int, ...]:
-    """Several of them, like 1,2,4."""
-
-    def numbers(text: str) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
-
-    return read(text, numbers, lambda found: min(found) >= 1, "whole numbers of at least 1, like 1,2,4")
-
-
-def names(text: str) -> tuple[str, ...]:
-    """Several columns, like A,B."""
-    return read(text, lambda text: tuple(part.strip() for part in text.split(",")), all, "columns, like A,B")
-
-
-def seconds_by_name(text: str) -> dict[str, float]:
-    """Seconds for each of several columns, like A=0.0002,B=0.02."""
-
-    def pairs(text: str) -> dict[str, float]:
-        cut = (part.rpartition("=") for part in text.split(","))
-        return {name.strip(): float(value) for name, _, value in cut}
-
-    return read(
-        text,
-        pairs,
-        lambda found: all(found) and all(0 <= s < math.inf for s in found.values()),
-        "columns with seconds of at least 0, like ContextTokens=0.0002,GeneratedTokens=0.02",
-    )
 
 
 def _service(args: argparse.Namespace) -> tuple["Law", Sequence[str]]:
@@ -138,126 +122,64 @@ def _service(args: argparse.Namespace) -> tuple["Law", Sequence[str]]:
     return per_unit(args.base_s or 0.0, args.s_per_unit, args.service_cv or 0.0), columns
 
 
-def _deployment(args: argparse.Namespace, service: "Law", instances: int) -> "RealTime":
-    from simlib.model import ModelProfile
-    from simlib.serving import RealTime
+def _check_files(args: argparse.Namespace) -> None:
+    """Raise now about a file that could not be written after the work."""
+    targets = [("--out", args.out), ("--picture", None if args.picture is None else Path(args.picture))]
+    given = [(flag, path) for flag, path in targets if path is not None]
+    for flag, path in given:
+        tables.check_target(flag, path, force=args.force, log=Path(args.trace))
+    if len(given) == 2 and given[0][1].resolve() == given[1][1].resolve():
+        raise ParameterError(f"--out and --picture are both {args.picture}: they should be two files.")
 
-    return RealTime(
-        ModelProfile("model", service),
-        instance_type=args.instance_type,
-        initial_instance_count=instances,
-        workers=args.workers,
-        routing=args.routing,
-        queue_limit=args.queue_limit,
-        invocation_timeout_s=args.timeout,
+
+def _form(out: Path | None) -> str:
+    return "text" if out is None else tables.SUFFIXES.get(out.suffix.lower(), "text")
+
+
+# --- what is told ---------------------------------------------------------------------------------------------------
+
+
+def _report(
+    args: argparse.Namespace, log: Log, service: "Law", tried: Sequence[Tried], drawn: tables.Picture | None
+) -> tables.Report:
+    found = [] if args.max_p99 is None else [_answer(args.max_p99, tried)]
+    return tables.Report(
+        title=f"simlib compare: {Path(args.trace).name}",
+        lead=list(_heading(args, log, service, tried)),
+        tables=[_figures(tried), *([_differences(tried)] if len(tried) > 1 else [])],
+        found=found,
+        notes=list(_fine_print(args, tried)),
+        picture=drawn,
     )
 
 
-def _span(trace: "Workload") -> float:
-    """From the log's first request to its last [s]."""
-    *_, last = trace.blocks(np.random.default_rng(0))
-    if not last.times[-1] > 0:
-        raise ParameterError("the requests of the log all come at one instant; without a span they have no rate.")
-    return float(last.times[-1])
+def _formed(form: str, args: argparse.Namespace, report: tables.Report) -> str:
+    if form == "html":
+        return tables.page(report)
+    if form == "text":
+        return tables.text(report)
+    if args.picture is None:
+        return tables.markdown(report)
+    folder = Path.cwd() if args.out is None else args.out.resolve().parent
+    try:
+        link = Path(os.path.relpath(Path(args.picture).resolve(), folder)).as_posix()
+    except ValueError:  # on Windows, another drive
+        link = Path(args.picture).resolve().as_uri()
+    return tables.markdown(report, link)
 
 
-# --- trying a fleet -------------------------------------------------------------------------------------------------
-
-
-class Log(NamedTuple):
-    """What is replayed, and where."""
-
-    workload: "Workload"
-    span_s: float
-    seed: int
-    region: str
-
-
-class Tried(NamedTuple):
-    """One fleet: its figures in each replication, and one of its runs."""
-
-    instances: int
-    figures: Mapping[str, np.ndarray]
-    run: "Run"
-
-    def mean(self, figure: str) -> float:
-        """Over the replications."""
-        return float(self.figures[figure].mean())
-
-    def half_width(self, figure: str) -> float:
-        """Of the mean's 95 % interval (Student t); NaN from one replication."""
-        from scipy.stats import t
-
-        values = self.figures[figure]
-        n = len(values)
-        if n == 1 or not np.ptp(values):  # nothing is random: the mean's last bits are no spread
-            return math.nan if n == 1 else 0.0
-        return float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
-
-    def keeps(self, max_p99: float) -> bool:
-        """Whether p99 stays below, its interval too, and errors are few."""
-        doubt = self.half_width("p99_s")
-        within = self.mean("p99_s") + (0.0 if math.isnan(doubt) else doubt) <= max_p99
-        return within and self.mean("error_rate") <= MOST_ERRORS
-
-
-def _progress(sizes: Sequence[int]) -> Iterator[int]:
-    """The fleet sizes; a bar shows itself after two seconds where a person is looking."""
-    from tqdm.auto import tqdm
-
-    return iter(tqdm(sizes, desc="fleets", delay=2, leave=False, disable=None))
-
-
-def _tried(log: Log, deployment: "RealTime", replications: int) -> Tried:
-    figures: dict[str, list[float]] = {}
-    for replication in range(replications):
-        found, last = _replayed(log, deployment, replication)
-        for name, value in found.items():
-            figures.setdefault(name, []).append(value)
-    return Tried(deployment.initial_instance_count, {name: np.array(x) for name, x in figures.items()}, last)
-
-
-def _replayed(log: Log, deployment: "RealTime", replication: int) -> tuple[dict[str, float], "Run"]:
-    """Bill and utilization over the log's span; then on, until the last request has its answer."""
-    from simlib.simulation import EXACT_UP_TO, Simulation
-
-    many = log.workload.expected(0.0, log.span_s) > EXACT_UP_TO
-    sim = Simulation(log.seed, region=log.region, replication=replication, log="folded" if many else "exact")
-    endpoint = sim.deploy(deployment, log.workload)
-    _run(sim, log.span_s)
-    span = endpoint.run
-    figures = {"utilization": span.summary()["utilization"], "usd": span.summary()["usd"]}
-    step = 60.0
-    while True:  # in growing steps: a time-out may be long, and the last answer come soon
-        _run(sim, min(sim.env.now + step, log.span_s + 2 * deployment.invocation_timeout_s))
-        run = endpoint.run
-        if not run.snapshot.inside.any():
-            break
-        step *= 2
-    summary = run.summary()
-    figures |= {name: float(summary[name]) for name in ("requests", "p50_s", "p95_s", "p99_s", "error_rate")}
-    return figures, span
-
-
-def _run(sim: "Simulation", until_s: float) -> None:
-    sim.run(until_s=until_s, progress=False)
-    if sim.interrupted:
-        raise KeyboardInterrupt
-
-
-# --- what is printed ------------------------------------------------------------------------------------------------
-
-
-def _heading(args: argparse.Namespace, log: Log, service: "Law", fleets: Sequence[Tried]) -> str:
+def _heading(args: argparse.Namespace, log: Log, service: "Law", tried: Sequence[Tried]) -> Iterator[str]:
     """What was replayed, and how many workers its work keeps busy."""
-    requests, busy = fleets[0].mean("requests"), _work_s(log, service) / log.span_s
-    needed = math.floor(busy / args.workers) + 1
-    return (
-        f"{args.trace}: {requests:,.0f} requests in {_duration(log.span_s)}, {requests / log.span_s:.4g} a second.\n"
-        f"{service!r}: their work keeps {busy:.4g} workers busy,\n"
-        f"so at least {needed} {'instance' if needed == 1 else 'instances'} of {args.workers} "
-        f"{'worker' if args.workers == 1 else 'workers'} must be there to keep up."
-    )
+    requests, busy = tried[0].mean("requests"), _work_s(log, service) / log.span_s
+    yield f"{args.trace}: {requests:,.0f} requests in {_duration(log.span_s)}, {requests / log.span_s:.4g} a second."
+    sentence = f"{service!r}: their work keeps {busy:.4g} workers busy"
+    if any(each.option.kind != "serverless" for each in tried):
+        needed = math.floor(busy / args.workers) + 1
+        sentence += (
+            f", so at least {needed} {'instance' if needed == 1 else 'instances'} of {args.workers} "
+            f"{'worker' if args.workers == 1 else 'workers'} must be there to keep up"
+        )
+    yield f"{sentence}."
 
 
 def _work_s(log: Log, service: "Law") -> float:
@@ -275,63 +197,184 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.4g} s"
 
 
-def _table(fleets: Sequence[Tried]) -> list[str]:
-    heads = ("instances", "requests", "p50 s", "p95 s", "p99 s", "±", "errors", "busy", "$ for the log", "$ a month")
-    rows = [heads, *(_row(fleet) for fleet in fleets)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(heads))]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+def _figures(tried: Sequence[Tried]) -> tables.Table:
+    cold = any(each.option.kind == "serverless" for each in tried)
+    heads = ["option", "p50 s", "p95 s", "p99 s", "errors %", *(["cold starts %"] if cold else [])]
+    heads += ["busy %", "$ for the log", "$ a month"]
+    rows = []
+    for each in tried:
+        row = [each.option.name, *(_told(each.known(name), _seconds) for name in PERCENTILES)]
+        shares = ("error_share", *(["cold_start_share"] if cold else []), "busy_share")
+        row += [_told(_percent(each.known(name)), _fixed(2)) for name in shares]
+        rows.append([*row, _told(each.known("usd_for_log"), _fixed(4)), _told(each.known("usd_a_month"), _fixed(2))])
+    return tables.Table(f"Latency, errors and bill{_of_interval(tried)}", heads, rows)
 
 
-def _row(fleet: Tried) -> tuple[str, ...]:
-    return (
-        f"{fleet.instances:,}",
-        f"{fleet.mean('requests'):,.0f}",
-        *(_seconds(fleet.mean(name)) for name in ("p50_s", "p95_s", "p99_s")),
-        _seconds(fleet.half_width("p99_s")),
-        f"{100 * fleet.mean('error_rate'):.2f} %",
-        f"{100 * fleet.mean('utilization'):.1f} %",
-        f"{fleet.mean('usd'):,.4f}",
-        f"{_a_month(fleet):,.2f}",
-    )
+def _of_interval(tried: Sequence[Tried]) -> str:
+    return ", ± half the 95 % interval" if tried[0].known("requests").n > 1 else ", from one draw"
+
+
+def _differences(tried: Sequence[Tried]) -> tables.Table:
+    """Of each option from the first."""
+    first, *others = tried
+    rows = []
+    for each in others:
+        row = [each.option.name]
+        row += [_told(each.beside(first, name), _signed(_seconds)) for name in ("p50_s", "p95_s", "p99_s")]
+        row.append(_told(_percent(each.beside(first, "error_share")), _signed(_fixed(2))))
+        rows.append([*row, _told(each.beside(first, "usd_a_month"), _signed(_fixed(2)))])
+    caption = f"Difference from {first.option.name}, under the same requests run by run{_of_interval(tried)}"
+    return tables.Table(caption, ["option", "p50 s", "p95 s", "p99 s", "errors, points", "$ a month"], rows)
+
+
+def _percent(share: Interval) -> Interval:
+    return Interval(100 * share.mean, 100 * share.low, 100 * share.high, share.n)
+
+
+def _told(known: Interval, form: Form) -> str:
+    """A mean with half its interval, where there is one, to the same place after the point."""
+    if math.isnan(known.mean):
+        return "–"
+    mean, half = form(known.mean), known.half_width
+    if math.isnan(half):
+        return mean
+    if half <= 1e-12 * max(1.0, abs(known.mean)):  # the last bits of a mean: nothing scatters
+        return f"{mean} ± 0"
+    places = len(mean.partition(".")[2]) if known.mean else max(0, 1 - math.floor(math.log10(half)))
+    return f"{mean} ± {half:,.{places}f}"
+
+
+def _answer(max_p99: float, tried: Sequence[Tried]) -> str:
+    """Which option is the cheapest that keeps the limit."""
+    limit = f"p99 ≤ {max_p99:g} s with its interval, and at most {100 * MOST_ERRORS:g} % errors"
+    good = [each for each in tried if each.keeps(max_p99)]
+    if not good:
+        return f"None of these keeps {limit}; try more instances, or more workers on each."
+    best = min(good, key=lambda each: each.mean("usd_a_month"))
+    return f"Cheapest that keeps {limit}: {best.option.name}, {best.mean('usd_a_month'):,.2f} dollars a month."
 
 
 def _seconds(seconds: float) -> str:
-    return "–" if math.isnan(seconds) else f"{seconds:#.4g}".rstrip(".") if seconds else "0"
+    return f"{seconds:#.4g}".rstrip(".") if seconds else "0"
 
 
-def _a_month(fleet: Tried) -> float:
-    return fleet.mean("usd") * HOURS_PER_MONTH * 3600 / fleet.run.snapshot.end_s
+def _fixed(digits: int) -> Form:
+    return lambda value: f"{value:,.{digits}f}"
 
 
-def _answer(max_p99: float, fleets: Sequence[Tried]) -> str:
-    """Which fleet is the cheapest that keeps the limit."""
-    limit = f"p99 ≤ {max_p99:g} s with its interval, and at most {100 * MOST_ERRORS:g} % errors"
-    good = [fleet for fleet in fleets if fleet.keeps(max_p99)]
-    if not good:
-        return f"None of these keeps {limit}; try more instances, or more workers on each."
-    best = min(good, key=lambda fleet: fleet.mean("usd"))
-    return (
-        f"Cheapest that keeps {limit}: {best.instances} {'instance' if best.instances == 1 else 'instances'}, "
-        f"{_a_month(best):,.2f} dollars a month."
-    )
+def _signed(form: Form) -> Form:
+    """With a sign; what is only the last bits of a difference is nothing."""
+    return lambda value: "0" if abs(value) < 1e-12 else f"{'+' if value > 0 else '−'}{form(abs(value))}"
 
 
-def _fine_print(args: argparse.Namespace, fleets: Sequence[Tried]) -> Iterator[str]:
+def _fine_print(args: argparse.Namespace, tried: Sequence[Tried]) -> Iterator[tuple[str, Sequence[str]]]:
+    yield "How to read it", list(_reading(args, tried))
+    taken = dict.fromkeys(each for one in tried for each in _assumed(args, one))
+    yield "Assumptions (V verified, S second-hand, D derived, U undocumented)", list(taken)
+    priced = dict.fromkeys(each for one in tried for each in _priced(one))
+    yield f"Prices ({args.region})", list(priced)
+
+
+def _reading(args: argparse.Namespace, tried: Sequence[Tried]) -> Iterator[str]:
+    kinds = {each.option.kind for each in tried}
     yield "Percentiles are those of answered requests, from arrival to answer; busy is the workers' share of time."
-    yield f"Each figure is the mean of {args.replications} draws of service times and routing; ± is half the 95 %"
-    yield "interval of p99.  The log itself is one sample of your traffic: its own luck is not in the interval."
+    if args.replications == 1:
+        yield f"Each figure is one draw of service times and routing (seed {args.seed}), so it has no interval."
+    else:
+        yield (
+            f"Each figure is the mean of {args.replications} draws of service times and routing (seed {args.seed}), "
+            "with half of Student's 95 % interval; all options meet the same draws. A difference smaller than its ± "
+            "may be chance."
+        )
+    yield "The log itself is one sample of your traffic: its own luck is not in the interval."
+    if "serverless" in kinds:
+        yield (
+            "A fleet is paid for from the log's first request to its last, serverless for the time its requests take; "
+            "cold starts are those per request that got a container, and errors count who was throttled."
+        )
     yield f"A month is {HOURS_PER_MONTH} hours like those of the log."
-    yield ""
-    yield "Assumptions (V verified, S second-hand, D derived, U undocumented):"
+
+
+def _assumed(args: argparse.Namespace, one: Tried) -> Iterator[str]:
     if args.s_per_unit is None and args.service_cv is None:
-        yield f"  U  service-cv = {USUAL_CV}: not given"
-    yield "  U  payload = 1 kB in, 1 kB out: not in the log"
-    yield "  U  fixed fleet = True: instances are in service all the time, and none fails"
-    for row in fleets[0].run.snapshot.assumptions:
-        if not row[0].startswith("instance_life."):  # in a fixed fleet no instance comes or goes
-            yield f"  {row[2]}  {row[0]} = {row[1]}: {row[3]}"
-    yield f"Prices ({args.region}):"
-    for line in fleets[0].run.invoice.to_dict("records"):
+        yield f"U  service-cv = {USUAL_CV}: not given"
+    yield "U  payload = 1 kB in, 1 kB out: not in the log"
+    yield from assumptions(args, one.option)
+    for row in one.run.snapshot.assumptions:
+        if one.option.kind != "fixed" or not row[0].startswith("instance_life."):  # there no instance comes or goes
+            yield f"{row[2]}  {row[0]} = {row[1]}: {row[3]}"
+
+
+def _priced(one: Tried) -> Iterator[str]:
+    for line in one.run.invoice.to_dict("records"):
         price = f"{line['unit_price']:g} $/{line['unit']}"
-        yield f"  {line['mark']}  {line['item']}: {price}, {line['as_of']},"
-        yield f"     {line['source']}"
+        yield f"{line['mark']}  {line['item']}: {price}, {line['as_of']}, {line['source']}"
+
+
+def _records(args: argparse.Namespace, tried: Sequence[Tried]) -> Iterator[dict[str, object]]:
+    """A row an option, for programs: all digits, units in the names, nothing where there is no such figure."""
+    for each in tried:
+        row: dict[str, object] = {"option": each.option.name, "kind": each.option.kind}
+        row |= {name: each.option.settings.get(name, "") for name in SETTINGS}
+        for name in each.figures:
+            row |= _bounds(name, each.known(name))
+        for name in (*PERCENTILES, "error_share", "usd_a_month"):
+            row |= _bounds(f"{name}_difference", each.beside(tried[0], name) if each is not tried[0] else None)
+        row |= {"replications": args.replications, "seed": args.seed, "region": args.region}
+        row |= {"prices": "; ".join(_priced(each)), "assumptions": "; ".join(_assumed(args, each))}
+        yield row
+
+
+def _bounds(name: str, known: Interval | None) -> dict[str, object]:
+    values = (math.nan,) * 3 if known is None else known[:3]
+    return {
+        f"{name}{end}": "" if math.isnan(value) else f"{value:.12g}"
+        for end, value in zip(("", "_low", "_high"), values, strict=True)
+    }
+
+
+# --- the picture ----------------------------------------------------------------------------------------------------
+
+
+def _picture(tried: Sequence[Tried], max_p99: float | None) -> tables.Picture:
+    """The bill of a month against p99.  Who refuses many is no bargain: too many errors, and it is not drawn."""
+    import matplotlib as mpl
+
+    mpl.use("agg")  # a file, and no window
+    import matplotlib.pyplot as plt
+
+    from simlib import plots
+
+    drawn = [each for each in tried if each.answers and not math.isnan(each.mean("p99_s"))]
+    left_out = [each.option.name for each in tried if each not in drawn]
+    title = "" if drawn else f"No option keeps errors at or below {100 * MOST_ERRORS:g} %"
+    words = str.__str__(plots.frontier(_plane(drawn), cost="usd", latency="p99_s", title=title))
+    plt.gca().set_xlabel("bill of a month [dollars]")
+    if max_p99 is not None:  # by ourselves: who keeps the limit is decided by the interval and not by the mean
+        plt.axhline(max_p99, color=plots.GREEN, linewidth=1.1)
+        plt.text(
+            0.01,
+            max_p99,
+            f"limit {max_p99:g} s",
+            color=plots.GREEN,
+            va="bottom",
+            transform=plt.gca().get_yaxis_transform(),
+        )
+        plt.ylim(top=max(plt.ylim()[1], 1.08 * max_p99))
+    held = io.BytesIO()
+    plt.savefig(held, format="png", dpi=150)
+    plt.close()
+    if not drawn:
+        words = f"{title}, so none is drawn."
+    elif left_out:
+        words += f" Not drawn, for more than {100 * MOST_ERRORS:g} % errors: {'; '.join(left_out)}."
+    return tables.Picture(held.getvalue(), "Bill of a month against p99 latency, with 95 % intervals.", words)
+
+
+def _plane(drawn: Sequence[Tried]) -> "pd.DataFrame":
+    """As `plots.frontier` takes it."""
+    import pandas as pd
+
+    rows = {each.option.name: [*each.known("usd_a_month")[:3], *each.known("p99_s")[:3]] for each in drawn}
+    columns = ["usd", "usd_low", "usd_high", "p99_s", "p99_s_low", "p99_s_high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=float)

@@ -27,7 +27,8 @@ import numpy as np
 
 from simlib import theory
 from simlib.commands import Subparsers
-from simlib.commands.arguments import read, whole
+from simlib.commands.arguments import several, whole
+from simlib.intervals import interval
 from simlib.model import Law, ModelProfile, constant, exponential, gamma, lognormal
 
 if TYPE_CHECKING:
@@ -257,16 +258,12 @@ class Judged:
 
 def judge(case: Case, *, seed: int, replications: int) -> list[Judged]:
     """Estimate each figure of *case* in independent replications, with Student's interval at 99 %."""
-    from scipy.stats import t
-
     found = np.array([case.replicate(seed, k) for k in range(replications)])
-    half = t.ppf((1 + CONFIDENCE) / 2, replications - 1) * found.std(axis=0, ddof=1) / math.sqrt(replications)
-    return [
-        Judged(case.name, figure, exact, estimate, width)
-        for (figure, (exact, _)), estimate, width in zip(
-            case.figures.items(), found.mean(axis=0).tolist(), half.tolist(), strict=True
-        )
-    ]
+    judged = []
+    for (figure, (exact, _)), values in zip(case.figures.items(), found.T, strict=True):
+        known = interval(values, CONFIDENCE)
+        judged.append(Judged(case.name, figure, exact, known.mean, known.half_width))
+    return judged
 
 
 def allowed(figures: int) -> int:
@@ -290,11 +287,6 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--replications", type=several, default=20, metavar="N", help="runs of each case (20)")
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="same seed, same table (0)")
-
-
-def several(text: str) -> int:
-    """A whole number of at least 2: an interval needs them."""
-    return read(text, int, lambda n: n >= 2, "a whole number of at least 2")
 
 
 def run(args: argparse.Namespace) -> int:
