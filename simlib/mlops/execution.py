@@ -332,7 +332,7 @@ class Execution:
     def _why_not(self, record: Record) -> str:
         """Why *record* is not run, or nothing."""
         needed = {name: record.scope.records[name] for name in record.scope.level.needs[record.step.name]}
-        record.before = max(needed.values(), key=lambda each: each.end_s, default=None)
+        record.before = max(needed.values(), key=lambda each: (each.end_s, each.order), default=None)
         side = record.scope.level.branch.get(record.step.name)
         if record.step.trigger == "succeeded":
             if side and needed[side[0]].status == "Succeeded" and needed[side[0]].taken != side[1]:
