@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from simlib.parameters import Count, Flag, ParameterError, Positive, Text, Whole, checked, nearest
-from simlib.plots import BLUE, RED, Words, styled
+from simlib.plots import BLACK, BLUE, RED, Words, styled
 
 Method = Literal["auto", "tree", "linear", "kernel", "permutation", "exact"]
 Aggregation = Literal["mean_abs", "mean_sq", "median"]
@@ -113,7 +113,7 @@ class Explanation:
             ax.set_xlabel(f"SHAP value [{self.units}]", fontsize=10)
             ax.set_title(title or "Each dot is one person")
         _show(figure)
-        return Words(self._in_words(at_most=3))
+        return Words(self._in_words(at_most=min(3, at_most)))
 
     def plot_waterfall(self, row: Any, *, at_most: int = 10, title: str = "") -> Words:
         """Local: from the base value to one person's answer, feature by feature."""
@@ -132,10 +132,12 @@ class Explanation:
             for place, (begin, value) in enumerate(zip(begins, steps.values(), strict=True)):
                 ax.annotate(f"{value:+.3g}", (max(begin, begin + value), place), xytext=(4, 0), va="center",
                             textcoords="offset points", fontsize=9)  # fmt: skip
-            ax.axvline(self.base, color="#888888", linewidth=1.0)
+            ax.axvline(self.base, color="#888888", linewidth=1.2)
+            ax.axvline(float(self.predictions.loc[row]), color=BLACK, linewidth=1.2, linestyle="--")
             ax.invert_yaxis()
-            ax.margins(x=0.12)
-            ax.set(xlabel=f"the model's answer [{self.units}]; grey: the base value {self.base:.3g}")
+            ax.use_sticky_edges = False
+            ax.margins(x=0.14)
+            ax.set(xlabel=f"the model's answer [{self.units}]: from the base value (grey) to hers or his (dashed)")
             ax.set_title(title or f"Why row {row} gets {self.predictions.loc[row]:.3g}")
         _show(figure)
         told = ", ".join(f"{name}: {value:+.3g}" for name, value in steps.items())

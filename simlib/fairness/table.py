@@ -23,7 +23,7 @@ class BiasTable(pd.DataFrame):
 
     def __repr__(self) -> str:
         with pd.option_context(*_SHOWN):
-            return f"{self._above()}\n{self._plain().to_string(float_format=_digits)}"
+            return "\n".join(filter(None, [self._above(), self._plain().to_string(float_format=_digits)]))
 
     def _repr_html_(self) -> str:
         with pd.option_context(*_SHOWN):
@@ -31,7 +31,7 @@ class BiasTable(pd.DataFrame):
         return f"<p>{html.escape(self._above())}</p>{inner}"
 
     def _above(self) -> str:
-        return str(self.columns.name or "")
+        return str(self.columns.name or self.attrs.get("convention", ""))
 
     def _plain(self) -> pd.DataFrame:
         plain = pd.DataFrame(self)
