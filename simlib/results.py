@@ -224,8 +224,9 @@ class Run:
                 f"timeline: every_s={every_s!r} is not possible: it should be a multiple of 60 seconds."
             )
         group = int(every_s // 60)
-        tally = _summed(self.snapshot.tally.sum(axis=0), group)
-        shares = _summed(self.snapshot.per_instance.sum(axis=0)[:, None], group)[:, 0]
+        minutes = math.ceil(self.snapshot.end_s / 60)
+        tally = _summed(self.snapshot.tally[:, :minutes].sum(axis=0), group)
+        shares = _summed(self.snapshot.per_instance[:, :minutes].sum(axis=0)[:, None], group)[:, 0]
         ends = np.minimum(np.arange(1, len(tally) + 1) * every_s, self.snapshot.end_s)
         columns = {
             "Invocations": tally[:, ARRIVED] + tally[:, RETRIED],

@@ -120,6 +120,7 @@ class Fleet:
         if self.life.scale_in_takes == "newest":
             staying.reverse()
         elif self.life.scale_in_takes == "idlest":
+            self.endpoint.advance()
             staying.sort(key=lambda i: (self.endpoint.station.held(i.number) if i.serving else -1, -i.number))
         return staying[: max(0, count)]
 

@@ -51,7 +51,7 @@ class Served:
     def snapshot(self, **of_its_kind: Any) -> Snapshot:
         """The record at the clock's instant; the lane has been brought there."""
         lane, sim = self.station.lane, self.sim
-        minutes = math.ceil(sim.env.now / 60)
+        minutes = int(sim.env.now // 60) + 1  # the last one holds what ended at this very instant
         inside = self.station.inside()
         return Snapshot(
             name=self.name,
@@ -69,7 +69,7 @@ class Served:
             requests=self.station.log() if self._logs else None,
             tally=lane.tally[:, :minutes].copy(),
             per_instance=lane.per_instance[:, :minutes].copy(),
-            histogram=lane.histogram[:, : math.ceil(minutes / 60)].copy(),
+            histogram=lane.histogram[:, : int(sim.env.now // 3600) + 1].copy(),
             inside=np.bincount(inside["variant"], minlength=len(self.variants)),
             waiting=self.station.waiting_and_running()[:, 0],
             events=sim.events_of(self.name),

@@ -135,6 +135,7 @@ class Station:
 
     def kill(self, instance: int) -> None:
         """*instance* is gone, and with it whatever it had not answered."""
+        self._take_back_log()
         variant, place = self._place_of[instance]
         if self.lane.places[variant, place]["serving"]:
             self.drain(instance)
