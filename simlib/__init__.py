@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = (
+    "abtest",
     "experiments",
     "fairness",
     "learning",
