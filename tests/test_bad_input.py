@@ -37,8 +37,28 @@ def sentence(call: Callable[[], object]) -> str:
 
 # --- a typo in each parameter of each public constructor, function and method ---------------------------------------
 
-ROOMS = ("simlib", "simlib.workload", "simlib.serving", "simlib.pricing", "simlib.scenarios", "simlib.theory")
-RESULTS = {"Block", "FiniteStation", "Run", "Price", "Allowance", "Scenario", "Law", "Workload"}  # nobody writes them
+ROOMS = (
+    "simlib",
+    "simlib.fairness",
+    "simlib.workload",
+    "simlib.serving",
+    "simlib.pricing",
+    "simlib.scenarios",
+    "simlib.theory",
+)
+RESULTS = {
+    "Audit",
+    "Explanation",
+    "Thresholds",
+    "Block",
+    "FiniteStation",
+    "Run",
+    "Price",
+    "Allowance",
+    "Scenario",
+    "Law",
+    "Workload",
+}  # nobody writes them
 METHODS = {
     "Simulation.run": sl.Simulation.run,
     "Simulation.deploy": sl.Simulation.deploy,

@@ -52,8 +52,9 @@ def interval(name: str, value: float, values: np.ndarray) -> tuple[float, float]
     values = np.sort(values[~np.isnan(values)]) if len(values) else values
     if np.isnan(value) or not len(values):
         return np.nan, np.nan
-    tail = (1 - CONFIDENCE) / 2
-    low, high = (float(values[_rank(share, len(values))]) for share in (tail, 1 - tail))
+    # order statistics, not interpolated: values may be infinite
+    tail = max(0, int((1 - CONFIDENCE) / 2 * (len(values) + 1)) - 1)
+    low, high = float(values[tail]), float(values[len(values) - 1 - tail])
     if name in DISTANCES:
         low = max(0.0, 2 * value - high) if np.isfinite(high) else 0.0
     return low, high
@@ -62,8 +63,3 @@ def interval(name: str, value: float, values: np.ndarray) -> tuple[float, float]
 def defined(values: np.ndarray) -> bool:
     """Is the metric defined in enough of the resamples for its interval to mean anything?"""
     return len(values) > 0 and float(np.mean(~np.isnan(values))) >= _ENOUGH
-
-
-def _rank(share: float, n: int) -> int:
-    """The order statistic of a quantile; no interpolation, for values may be infinite."""
-    return min(n - 1, max(0, int(np.ceil(share * n)) - 1))

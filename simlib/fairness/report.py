@@ -150,7 +150,7 @@ def _regulator(audit: "Audit") -> str:
             ("After training: the decisions", audit.after),
         ):
             if facet in tables:
-                parts.append(_metrics_table(f"{facet}. {name}", tables[facet]))
+                parts.append(_metrics_table(f"{facet}. {name} ({audit.questions[facet].convention})", tables[facet]))
         parts.append(_forest(facet, audit))
     parts.append("<h3>Limits</h3><ul>" + "".join(f"<li>{_text(line)}</li>" for line in _LIMITS) + "</ul>")
     used = [metric for metric in METRICS.values() if audit.after or metric.stage == "pre-training"]
