@@ -133,6 +133,13 @@ def test_an_attempt_beyond_its_time_is_killed_and_paid_for_until_then():
     assert (execution.status, attempt["exception"], attempt["billed_s"]) == ("Failed", "Simlib.TIMED_OUT", 600)
 
 
+def test_an_assumed_duration_keeps_the_limit_of_the_file_and_a_tunings_limit_is_that_of_a_trial():
+    assumed = Pipeline("p", steps=[TrainingStep("t", max_runtime_s=60)]).run()
+    assert (assumed.status, assumed.attempts["billed_s"].tolist()) == ("Succeeded", [60.0])
+    tune = mlops.TuningStep("t", duration=100, max_trials=4, max_parallel_trials=1, max_runtime_s=150)
+    assert Pipeline("p", steps=[tune]).run().makespan_s == 400
+
+
 # --- failing ---------------------------------------------------------------------------------------------------------
 
 

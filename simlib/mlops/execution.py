@@ -424,7 +424,8 @@ class Execution:
         draw = self._draw(record, number, "duration")
         launch_s, trials = self._times(record, draw)
         busy_s = _makespan(trials, self._at_once(record))
-        exception, share = self._fate(record, number, busy_s)
+        longest_s = max(work for _, work in trials) if isinstance(step, TuningStep) else busy_s
+        exception, share = self._fate(record, number, longest_s)
         running = begin + launch_s
         try:
             if launch_s:
@@ -464,13 +465,18 @@ class Execution:
                 work += draw(model.load)
             else:
                 launch = 0.0
+            if not model.is_said(step):
+                work = min(work, step.max_runtime_s or math.inf)  # what we assume keeps the limit of the file
             trials.append((launch, work))
         if len(trials) == 1:
             return before + trials[0][0], [(0.0, trials[0][1])]
         return before, trials
 
-    def _fate(self, record: Record, number: int, busy_s: float) -> tuple[str, float]:
-        """The exception this attempt will end with, or nothing, and the share of its time it takes until then."""
+    def _fate(self, record: Record, number: int, longest_s: float) -> tuple[str, float]:
+        """The exception this attempt will end with, or nothing, and the share of its time it takes until then.
+
+        A limit holds for *longest_s*: the attempt, or the longest of a tuning's trials.
+        """
         step = record.step
         if isinstance(step, FailStep):
             return str(record.scope.fill(step.message)) or "FailStep", 1.0
@@ -484,8 +490,8 @@ class Execution:
                     break
                 luck -= failure.probability
         limit = step.max_runtime_s
-        if limit is not None and busy_s * share > limit:
-            return retries.TIMED_OUT, limit / busy_s
+        if limit is not None and longest_s * share > limit:
+            return retries.TIMED_OUT, limit / longest_s
         return exception, share
 
     def _ask(self, record: Record, draw: Callable[[Law], float]) -> Generator[simpy.Event, Any, str]:

@@ -99,7 +99,8 @@ class PipelineStep:
     retries, failures, cache
         What may go wrong, who tries again, and whether an earlier run may be reused.
     max_runtime_s : float, optional
-        An attempt that takes longer is killed then and fails.
+        An attempt (in a tuning: a trial) that takes longer is killed then and fails; a duration that the model only
+        assumes never exceeds it.
     run : function, optional
         Real Python that runs when the step's time has passed: called with the inputs by name, it returns a mapping of
         outputs (a property file is a mapping inside it).

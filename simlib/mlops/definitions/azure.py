@@ -87,8 +87,9 @@ def _job(
         notes.append(f"job {name} is a pipeline in a file that is not here: kept as one timed step")
     common["arguments"] = _bound({key: value for key, value in job.items() if key != "inputs"}, parameters)
     limits = job.get("limits") or {}
-    if isinstance(limits.get("timeout"), int | float):
-        common["max_runtime_s"] = float(limits["timeout"])
+    limit = limits.get("trial_timeout" if kind == "sweep" else "timeout")
+    if isinstance(limit, int | float) and limit > 0:
+        common["max_runtime_s"] = float(limit)
     common["retries"] = _retries(job.get("retry_settings"))
     common["cache"] = None if force_rerun else CacheConfig(True)
     count = dig(job, ("resources", "instance_count"))

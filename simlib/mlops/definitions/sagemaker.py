@@ -158,13 +158,13 @@ def _cache(name: str, found: Any, notes: list[str]) -> CacheConfig | None:
 
 
 def _retry(found: Mapping[str, Any]) -> RetryPolicy:
-    kinds = found.get("ExceptionType", "*")
+    kinds, expires = found.get("ExceptionType", "*"), found.get("ExpireAfterMin")
     return RetryPolicy(
         tuple([kinds] if isinstance(kinds, str) else kinds),
         interval_s=float(found.get("IntervalSeconds", 1)),
         backoff_rate=float(found.get("BackoffRate", 2)),
         max_attempts=found.get("MaxAttempts"),
-        expire_after_min=float(found["ExpireAfterMin"]) if "ExpireAfterMin" in found else None,
+        expire_after_min=None if expires is None or "MaxAttempts" in found else float(expires),
     )
 
 
