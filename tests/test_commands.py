@@ -20,6 +20,7 @@ import simlib as sl
 from simlib import experiments, serving, workload
 from simlib.__main__ import main
 from simlib.commands import compare, tables, validate
+from simlib.intervals import interval
 
 ROOT = Path(__file__).parents[1]
 N = 3000
@@ -65,7 +66,7 @@ def column(text: str, head: str, which: int = 0) -> dict[str, tuple[float, float
 
 
 def number(cell: str) -> tuple[float, float]:
-    mean, _, half = cell.replace(",", "").replace("−", "-").partition(" ± ")
+    mean, _, half = cell.replace(",", "").partition(" ± ")
     return float("nan") if mean == "–" else float(mean), float(half) if half else float("nan")
 
 
@@ -261,6 +262,34 @@ def test_what_must_be_assumed_is_said(log, capsys):
     assert "V  2048 MB on demand: 4e-05 $/second, 2026-06-10, AWS:" in text
     lines = [line for line in text.splitlines() if re.match("  [VSDU]  ", line)]
     assert len(lines) == len(set(lines)) > 20
+
+
+def test_a_price_that_is_old_or_not_verified_says_so(log, capsys):
+    arguments = ("--instance-type", "ml.c5.large", "--region", "us-east-1", "--instances", 1)
+    text = " ".join(said(capsys, "compare", "--trace", log, *MEAN, *arguments).split())
+    note = sl.simulate(
+        serving.RealTime(sl.ModelProfile("model", sl.constant(1.0)), instance_type="ml.c5.large"),
+        workload.poisson(rate=1),
+        hours=0.1,
+    ).invoice["note"][0]
+    assert "year" in note
+    assert f"({note})" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0"), (0.0000123456, "0.00001235"), (0.5, "0.5000"), (59.98, "59.98"), (12345.6, "12,346")],
+)
+def test_seconds_are_never_in_powers_of_ten(seconds, told):
+    assert compare._seconds(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [((1.0, 1.0), "1.000 ± 0"), ((1.0, 1.2), "1.100 ± 1.271"), ((-1e-3, 1e-3), "0 ± 0.013"), ((2.0,), "2.000")],
+)
+def test_doubt_has_as_many_places_as_the_mean(values, told):
+    assert compare._told(interval(values), lambda x: compare._seconds(x) if abs(x) > 1e-12 else "0") == told
 
 
 def test_the_work_that_comes_is_told_in_workers(log, capsys):

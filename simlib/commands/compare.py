@@ -240,7 +240,7 @@ def _told(known: Interval, form: Form) -> str:
         return mean
     if half <= 1e-12 * max(1.0, abs(known.mean)):  # the last bits of a mean: nothing scatters
         return f"{mean} ± 0"
-    places = len(mean.partition(".")[2]) if known.mean else max(0, 1 - math.floor(math.log10(half)))
+    places = max(0, 1 - math.floor(math.log10(half))) if mean == "0" else len(mean.partition(".")[2])
     return f"{mean} ± {half:,.{places}f}"
 
 
@@ -255,7 +255,8 @@ def _answer(max_p99: float, tried: Sequence[Tried]) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:#.4g}".rstrip(".") if seconds else "0"
+    """Four digits, or all those before the point."""
+    return f"{seconds:,.{max(0, 3 - math.floor(math.log10(seconds)))}f}" if seconds else "0"
 
 
 def _fixed(digits: int) -> Form:
@@ -264,7 +265,7 @@ def _fixed(digits: int) -> Form:
 
 def _signed(form: Form) -> Form:
     """With a sign; what is only the last bits of a difference is nothing."""
-    return lambda value: "0" if abs(value) < 1e-12 else f"{'+' if value > 0 else '−'}{form(abs(value))}"
+    return lambda value: "0" if abs(value) < 1e-12 else f"{'+' if value > 0 else '-'}{form(abs(value))}"
 
 
 def _fine_print(args: argparse.Namespace, tried: Sequence[Tried]) -> Iterator[tuple[str, Sequence[str]]]:
@@ -308,7 +309,8 @@ def _assumed(args: argparse.Namespace, one: Tried) -> Iterator[str]:
 def _priced(one: Tried) -> Iterator[str]:
     for line in one.run.invoice.to_dict("records"):
         price = f"{line['unit_price']:g} $/{line['unit']}"
-        yield f"{line['mark']}  {line['item']}: {price}, {line['as_of']}, {line['source']}"
+        doubt = f" ({line['note']})" if line["note"] else ""
+        yield f"{line['mark']}  {line['item']}: {price}, {line['as_of']}, {line['source']}{doubt}"
 
 
 def _records(args: argparse.Namespace, tried: Sequence[Tried]) -> Iterator[dict[str, object]]:
