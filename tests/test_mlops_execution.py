@@ -236,6 +236,30 @@ def test_conditions(condition, expected):
     assert status == ("Succeeded" if expected else "Skipped")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        mlops.LambdaStep("first").output("status"),
+        {"Std:JsonGet": {"S3Uri": {"Std:Join": {"On": "/", "Values": [{"Get": "Steps.first.out"}]}}, "Path": "a.b"}},
+    ],
+)
+def test_a_condition_on_what_only_real_code_makes_is_assumed_and_told(value):
+    good = mlops.ConditionStep("c", conditions=[mlops.compare(value, "<", 3)], if_steps=[task("yes")])
+    pipeline = Pipeline("p", steps=[mlops.LambdaStep("first"), good])
+    execution = pipeline.run()
+    assert execution.steps.loc["yes", "status"] == "Succeeded"
+    assert "outcome of c" in execution.assumptions["parameter"].tolist()
+    assert pipeline.run(outcomes={"c": False}).steps.loc["yes", "status"] == "Skipped"
+
+
+def test_code_gets_addresses_of_what_no_code_made():
+    first = ProcessingStep("first", outputs=("data",), duration=1)
+    seen = []
+    then = task("then", inputs={"data": first.output("data")}, run=lambda data: seen.append(data))
+    Pipeline("p", steps=[first, then]).run()
+    assert seen[0].startswith("s3://p/p-1/first/")
+
+
 def test_rejoining_after_a_branch_never_runs():
     good = mlops.ConditionStep("c", if_steps=[task("yes")], else_steps=[task("no")])
     execution = Pipeline("p", steps=[good, task("both", ["yes", "no"])]).run()

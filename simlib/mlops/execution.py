@@ -42,7 +42,6 @@ from simlib.mlops.steps import (
     JobStep,
     PipelineStep,
     RegisterModelStep,
-    TimedStep,
     TrainingStep,
     TuningStep,
     dig,
@@ -540,13 +539,19 @@ class Execution:
                     step.group, endpoint=step.endpoint or step.group, by=f"pipeline {self.id}", at=self.sim.date()
                 )
             if step.run is not None:
-                record.made = _outputs(step.run(**record.scope.fill(step.inputs, values=True)))
+                record.made = _outputs(step.run(**self._given(record)))
             elif step.result is not None:
                 record.made = step.result
         except Exception as error:  # whatever a step's own code raises is that step's failure, not the simulation's
             record.reason = f"{type(error).__name__}: {error}"
             return retries.RAISED
         return ""
+
+    def _given(self, record: Record) -> dict[str, Any]:
+        """What a step's own code is called with: what other steps' code made, or else the addresses."""
+        fill, inputs = record.scope.fill, record.step.inputs
+        known = {name: fill(value, values=True) for name, value in inputs.items()}
+        return {name: fill(inputs[name]) if value is UNKNOWN else value for name, value in known.items()}
 
     def _outcome(self, record: Record, step: ConditionStep) -> bool:
         if record.path in self.outcomes:
@@ -583,7 +588,7 @@ class Execution:
         version = self.registry.register(
             group,
             artifact=str(dig((dig(arguments, ("InferenceSpecification", "Containers")) or [{}])[0], ("ModelDataUrl",))),
-            metrics=fill(step.metrics, values=True),
+            metrics={name: value for name, value in fill(step.metrics, values=True).items() if value is not UNKNOWN},
             training_parameters={
                 each.path: (each.arguments or {}).get("HyperParameters", {}) for each in trained
             },
@@ -782,7 +787,7 @@ class Execution:
         written = at_path(record.arguments or {}, path) if path else UNKNOWN
         if isinstance(written, str | int | float):
             return written
-        if isinstance(record.step, TimedStep) and values:
+        if values:
             return UNKNOWN
         return f"s3://{self.pipeline.name}/{record.origin}/{record.path}/{path}"
 

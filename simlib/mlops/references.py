@@ -270,8 +270,10 @@ def _json_value(wanted: Mapping[str, Any], look: Look) -> Any:
     if target is None:
         return UNKNOWN
     root, name, path = head(target)
-    inside = f"{path}.{wanted.get('Path', '')}"
-    return look(f"{root}.{name}.{inside}")
+    file = (
+        path if path.startswith("PropertyFiles") else "PropertyFiles.report"
+    )  # by its address: any of the step's files
+    return look(f"{root}.{name}.{file}.{wanted.get('Path', '')}")
 
 
 def at_path(value: Any, path: str) -> Any:
