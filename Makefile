@@ -6,6 +6,7 @@ LAB_FLAGS ?=
 # Nothing leaves the machine: JupyterLab looks for neither updates nor news.
 QUIET = --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None
 PYTEST_FLAGS ?=
+NOTEBOOKS ?= notebooks/*.ipynb
 
 IN_VENV = .venv/bin/python
 
@@ -22,7 +23,7 @@ lab: ## set up, make your own copy of the notebooks in work/, open JupyterLab on
 
 test: ## set up, then every check: lint, format, types, tests, lanes with bounds checked, notebooks
 	@test -d tests || { echo "This is a learner's copy: the tests are in the full repository." >&2; exit 1; }
-	@venv=.venv extras='[test]'; $(INSTALL)
+	@venv=.venv extras='[test,cluster]'; $(INSTALL)
 	@$(COMPILE_LANES)
 	@echo "== lint"
 	@$(IN_VENV) -m ruff check .
@@ -60,8 +61,14 @@ pins: ## make constraints.txt anew with today's releases (PYTHON must be a 3.11:
 	     --disable-pip-version-check | LC_ALL=C sort -f; } > constraints.txt.new
 	@mv constraints.txt.new constraints.txt && rm -rf .venv-pins
 
+outputs: ## run the notebooks anew and keep what they print (NOTEBOOKS names which)
+	@venv=.venv extras='[test,cluster]'; $(INSTALL)
+	@$(COMPILE_LANES)
+	@SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m jupyter nbconvert --log-level=WARN --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False $(NO_WIDGET_STATE) $(NOTEBOOKS)
+
 format: ## put the code in its one form
-	@venv=.venv extras='[test]'; $(INSTALL)
+	@venv=.venv extras='[test,cluster]'; $(INSTALL)
 	@$(IN_VENV) -m ruff check --fix . && $(IN_VENV) -m ruff format .
 
 clean: ## remove what make built and every cache; work/ stays, it is yours
@@ -92,6 +99,11 @@ INSTALL = \
 		"$$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$$extras" && \
 		$(STATE) > "$$venv/.installed$$extras"; }
 
+# Of a notebook's metadata only what says how to run it; the state of its sliders would be thousands of lines.
+NO_WIDGET_STATE = --ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.clear_cell_metadata=False \
+	--ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec \
+	--ClearMetadataPreprocessor.preserve_nb_metadata_mask=language_info
+
 # Compiled once and cached beside the source, so that the first simulation of a lesson answers at once. numba itself
 # watches lanes.py only, so the old machine code goes when anything it was made of has changed.
 LANES_FROM = simlib/serving/*.py simlib/record.py constraints.txt
@@ -101,4 +113,4 @@ COMPILE_LANES = \
 		rm -f simlib/serving/__pycache__/lanes.*.nb?; \
 		$(IN_VENV) -m simlib doctor --compile --quiet && cat $(LANES_FROM) > .venv/.lanes; }
 
-.PHONY: help lab test test-browser bench pins format clean
+.PHONY: help lab test test-browser bench pins outputs format clean

@@ -27,11 +27,10 @@ from pydantic import Field, PlainValidator
 
 from simlib.intervals import Confidence
 from simlib.parameters import Count, ParameterError, Positive, Real, Share, Text, Whole, checked, nearest
-from simlib.record import ARRIVED, COMPLETED, INSIDE, LATENCY_NS
-from simlib.results import Run, folded_quantile
+from simlib.record import COMPLETED, INSIDE
+from simlib.results import QUANTILES, Run
 
 FIGURES = ("mean_s", "error_rate", "p50_s", "p95_s", "p99_s")
-QUANTILES = {"p50_s": 0.50, "p95_s": 0.95, "p99_s": 0.99}
 RESAMPLES, GRID = 500, 500
 
 
@@ -55,7 +54,8 @@ def by_variant(run: ARun) -> pd.DataFrame:
 
     Requests of the run's warm-up are left out.
     """
-    rows = {name: _figures(run, variant) for variant, name in enumerate(run.snapshot.variants)}
+    begin = run.measured_from(run.warm_up_hours)
+    rows = {name: run.figures(begin, variant) for variant, name in enumerate(run.snapshot.variants)}
     frame = pd.DataFrame.from_dict(rows, orient="index").astype({"requests": int, "completed": int})
     return frame.rename_axis("variant")
 
@@ -208,32 +208,6 @@ def requests_needed(
 
 
 # --- reading a run ----------------------------------------------------------------------------------------------------
-
-
-def _figures(run: Run, variant: int) -> dict[str, float]:
-    """The figures of one variant, after the warm-up."""
-    snapshot, begin = run.snapshot, run.snapshot.begin_s + run.warm_up_hours * 3600
-    if snapshot.requests is None:
-        counts = snapshot.tally[variant, int(begin // 60) :].sum(axis=0)
-        bins = snapshot.histogram[variant, int(begin // 3600) :].sum(axis=0)
-        requests, answered, completed = counts[ARRIVED], counts[1:7].sum(), counts[COMPLETED]
-        mean = counts[LATENCY_NS] / completed / 1e9 if completed else math.nan
-        quantiles = {name: folded_quantile(bins, share) for name, share in QUANTILES.items()}
-    else:
-        own = (snapshot.requests.variant == variant) & (snapshot.requests.arrival >= begin)
-        status = snapshot.requests.status[own]
-        requests, answered = own.sum(), (status != INSIDE).sum()
-        latencies = (snapshot.requests.finish[own] - snapshot.requests.arrival[own])[status == COMPLETED]
-        completed = len(latencies)
-        mean = latencies.mean() if completed else math.nan
-        quantiles = {n: np.quantile(latencies, share) if completed else math.nan for n, share in QUANTILES.items()}
-    return {
-        "requests": requests,
-        "completed": completed,
-        "error_rate": 1 - completed / answered if answered else math.nan,
-        "mean_s": mean,
-        **quantiles,
-    }
 
 
 def _answers(run: Run, name: str, figure: str) -> np.ndarray:

@@ -1,7 +1,8 @@
 """How sure a mean is: Student's confidence interval of independent values.
 
->>> interval([4.0, 5.0, 6.0])
-Interval(mean=5.0, low=2.515862288228509, high=7.484137711771491, n=3)
+>>> found = interval([4.0, 5.0, 6.0])
+>>> f"{found.mean:.3f}, from {found.low:.3f} to {found.high:.3f}, of {found.n} values"
+'5.000, from 2.516 to 7.484, of 3 values'
 """
 
 import math
@@ -48,6 +49,7 @@ def interval(values: SkipValidation[Iterable[float]], confidence: Confidence = 0
     """The mean of independent *values* with its Student t interval: mean ± t(n-1) · s / √n.
 
     Values that are not finite are left out, and n does not count them; with n < 2 the interval is NaN.
+    Where all values are the same, the mean is that value and the half-width exactly 0.
     """
     found = np.asarray(values if isinstance(values, np.ndarray | Sequence) else list(values), dtype=float)
     found = found[np.isfinite(found)]
@@ -55,6 +57,9 @@ def interval(values: SkipValidation[Iterable[float]], confidence: Confidence = 0
     mean = float(found.mean()) if n else math.nan
     if n < 2:
         return Interval(mean, math.nan, math.nan, n)
+    if np.ptp(found) == 0:  # the mean of equal values may round to another one, and so seem to scatter
+        same = float(found[0])
+        return Interval(same, same, same, n)
     from scipy.special import stdtrit  # the t quantile; all of scipy.stats takes a second to load
 
     half = float(stdtrit(n - 1, (1 + confidence) / 2) * found.std(ddof=1) / math.sqrt(n))

@@ -23,6 +23,7 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import Annotated, Any, ParamSpec, TypeVar, dataclass_transform
 
 import numpy as np
@@ -136,6 +137,13 @@ def _to_plain(value: Any) -> Any:
     raise ParameterError(f"to_json: a {type(value).__name__} cannot be written as JSON.")
 
 
+def _open_all_rooms() -> None:
+    """A kind is known once its room has been imported; a fresh session may not have done so."""
+    simlib = import_module("simlib")
+    for room in simlib.__all__:
+        getattr(simlib, room)
+
+
 def _from_plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_from_plain(item) for item in value]
@@ -145,6 +153,8 @@ def _from_plain(value: Any) -> Any:
     if _KIND not in value:
         return fields
     kind = str(value[_KIND])
+    if kind not in _KINDS:
+        _open_all_rooms()
     if kind not in _KINDS:
         raise ParameterError(f"from_json: there is no kind {kind!r}; {nearest(kind, _KINDS)}")
     return _KINDS[kind](**fields)
@@ -180,10 +190,10 @@ class one_sentence:
             return f"{self.owner} needs the parameter {name!r}."
         if first["type"] == "unexpected_positional_argument":
             names = ", ".join(known)
-            return f"{self.owner}: {_short(value)} has no name; write parameter=value, one of {names}."
+            return f"{self.owner}: {shortly(value)} has no name; write parameter=value, one of {names}."
         wanted = first["msg"].removeprefix("Input ").removeprefix("String ")
         wanted = wanted.replace("a dictionary or an instance of", "a")
-        return f"{self.owner}: {name}={_short(value)} is not possible: it {wanted}{_hint(value, wanted)}."
+        return f"{self.owner}: {name}={shortly(value)} is not possible: it {wanted}{_hint(value, wanted)}."
 
     def _name(self, place: Iterable[str | int]) -> str:
         """The parameter's name; pydantic counts a positional argument instead of naming it."""
@@ -193,7 +203,8 @@ class one_sentence:
         return first + "".join(f"[{step}]" for step in steps[1:] if isinstance(step, int))
 
 
-def _short(value: object) -> str:
+def shortly(value: object) -> str:
+    """*value* as a sentence can hold it."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -7,16 +7,31 @@ tell apart (Okabe and Ito 2008), the finding as title, axes with units, lines la
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from simlib.parameters import ParameterError, nearest
+from simlib.parameters import Count, NonNegative, ParameterError, Positive, Text, checked, nearest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = [
+    "against_load",
+    "comparison",
+    "cost_breakdown",
+    "cycle",
+    "dag",
+    "frontier",
+    "gantt",
+    "run",
+    "stages",
+    "tail",
+    "welch",
+]  # those that a user calls
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE, BLACK = (
     "#E69F00",
@@ -29,6 +44,8 @@ ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE, BLACK = (
     "#000000",
 )
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, YELLOW)
+LINES = ("-", "--", ":", "-.")  # when the colours begin anew
+HATCHES = (None, "//", "..", "xx")
 STYLE: dict[str, Any] = {
     "figure.dpi": 100,
     "figure.constrained_layout.use": True,
@@ -74,6 +91,14 @@ def _figure(rows: int, columns: int, *, height: float, **more: Any) -> "tuple[Fi
     return figure, axes
 
 
+def _color(k: int) -> str:
+    return CYCLE[k % len(CYCLE)]
+
+
+def _line(k: int) -> str:
+    return LINES[k // len(CYCLE) % len(LINES)]
+
+
 def _show() -> None:
     """In a notebook, show the picture now, so that the words about it stand below and not above."""
     import matplotlib as mpl
@@ -84,10 +109,150 @@ def _show() -> None:
         plt.show()
 
 
+# --- what may be drawn -----------------------------------------------------------------------------------------------
+
+
+def _frame(
+    name: str, like: str, *, numbers: Iterable[str] = (), others: Iterable[str] = (), empty: bool = False
+) -> Any:
+    """The check of the parameter *name*: a frame such as *like* with these columns, and rows unless it may be empty."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, pd.DataFrame):
+            raise ValueError(f"{name}={_told(value)} is not possible: it should be a DataFrame such as {like}.")
+        for column in (*numbers, *others):
+            if column not in value.columns:
+                has = ", ".join(map(str, value.columns[:8])) or "none"
+                raise ValueError(f"{name} has no column {column!r}, only {has}: it should be such as {like}.")
+        if not empty and not value.size:
+            raise ValueError(f"{name} is empty: it should have at least one row and one column, such as {like}.")
+        for column in numbers:
+            _check_numbers(name, value, column)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _check_numbers(name: str, frame: pd.DataFrame, column: Any) -> None:
+    if len(frame) and not pd.api.types.is_numeric_dtype(frame[column]):
+        found = _told(frame[column].iloc[0])
+        raise ParameterError(f"{name}[{column!r}] should be numbers; its first value is {found}.")
+
+
+def _told(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _latencies(value: Any) -> "dict[str, np.ndarray]":
+    """Arrays of seconds by name; a single one is called ''."""
+    if not isinstance(value, Mapping):
+        return {"": _seconds("latencies", value)}
+    if not value:
+        raise ValueError("latencies={} is not possible: it should have at least one array.")
+    return {str(name): _seconds(f"latencies[{name!r}]", each) for name, each in value.items()}
+
+
+def _seconds(name: str, value: object) -> np.ndarray:
+    found = value if isinstance(value, np.ndarray | pd.Series | list | tuple) else None
+    try:
+        values = None if found is None else np.asarray(found)
+    except ValueError:  # lists of different lengths
+        values = None
+    if values is None or values.ndim != 1 or (len(values) and values.dtype.kind not in "iuf"):
+        raise ValueError(
+            f"{name}={_told(value)} is not possible: it should be an array of seconds, such as run.latencies()."
+        )
+    wrong = np.flatnonzero(~(np.isfinite(values.astype(float)) & (values >= 0)))
+    if len(wrong):
+        raise ValueError(
+            f"{name}[{wrong[0]}]={values[wrong[0]]} is not possible: it should be a finite number of seconds."
+        )
+    return values.astype(float)
+
+
+def _axes(value: object) -> object:
+    if value is not None and not hasattr(value, "set_xscale"):
+        raise ValueError(f"ax={_told(value)} is not possible: it should be the Axes of a figure, or None.")
+    return value
+
+
+def _figures(frame: pd.DataFrame) -> pd.DataFrame:
+    """Figures by load: numbers, and at least one in the last column, which the words are about."""
+    for column in frame.columns:
+        _check_numbers("figures", frame, column)
+    if not pd.api.types.is_numeric_dtype(frame.index):
+        raise ValueError(f"figures should have the busy share as its index; its first is {_told(frame.index[0])}.")
+    if frame.iloc[:, -1].isna().all():
+        raise ValueError(f"figures[{frame.columns[-1]!r}] has no value: it should have at least one.")
+    return frame
+
+
+def _theory(value: object) -> object:
+    if value is not None and not (
+        isinstance(value, pd.Series)
+        and pd.api.types.is_numeric_dtype(value)
+        and pd.api.types.is_numeric_dtype(value.index)
+    ):
+        raise ValueError(
+            f"exact={_told(value)} is not possible: it should be a Series of numbers by busy share, or None."
+        )
+    return value
+
+
+def _durations(frame: pd.DataFrame) -> pd.DataFrame:
+    for column in frame.columns:
+        _check_numbers("durations", frame, column)
+        wrong = ~(np.isfinite(frame[column].to_numpy(dtype=float)) & (frame[column].to_numpy() >= 0))
+        if wrong.any():
+            found, row = frame[column].iloc[int(wrong.argmax())], frame.index[int(wrong.argmax())]
+            raise ValueError(f"durations[{column!r}][{row!r}]={found} is not possible: it should be at least 0.")
+    return frame
+
+
+COMPARED = ("mean", "low", "high", "difference", "difference_low", "difference_high")
+COUNTED = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "ModelLatency", "Utilization")
+
+Title = Annotated[str, Field(strict=True)]
+Timeline = Annotated[pd.DataFrame, _frame("timeline", "run.timeline()", numbers=COUNTED)]
+Alarms = Annotated[pd.DataFrame, _frame("alarms", "run.events", numbers=["time_s"], others=["detail"], empty=True)]
+Latencies = Annotated[Any, BeforeValidator(_latencies)]
+Picture = Annotated[Any, BeforeValidator(_axes)]  # matplotlib is loaded only where something is drawn
+Figures = Annotated[
+    pd.DataFrame, AfterValidator(_figures), _frame("figures", "one row a busy share, one column a figure of latency")
+]
+Theory = Annotated[Any, BeforeValidator(_theory)]
+Compared = Annotated[pd.DataFrame, _frame("frame", "the result of compare", numbers=COMPARED)]
+Options = Annotated[pd.DataFrame, _frame("frame", "the result of sweep", empty=True)]
+Averages = Annotated[pd.DataFrame, _frame("averages", "the result of welch", numbers=["mean", "smooth"])]
+Invoice = Annotated[pd.DataFrame, _frame("invoice", "run.invoice", numbers=["subtotal"], others=["item"], empty=True)]
+Durations = Annotated[
+    pd.DataFrame, AfterValidator(_durations), _frame("durations", "one row a bar, one column a stage")
+]
+Steps = Annotated[pd.DataFrame, _frame("steps", "one row a step", numbers=["layer"], others=["type"], empty=True)]
+Edges = Annotated[pd.DataFrame, _frame("edges", "one row an edge", others=["source", "target", "why"], empty=True)]
+Ran = Annotated[
+    pd.DataFrame,
+    _frame("steps", "one row a step", numbers=["start_s", "end_s"], others=["cached", "critical"], empty=True),
+]
+Attempts = Annotated[
+    pd.DataFrame,
+    _frame("attempts", "one row an attempt", numbers=["begin_s", "end_s"], others=["step", "status"], empty=True),
+]
+
+
 # --- one run ---------------------------------------------------------------------------------------------------------
 
 
-def run(timeline: pd.DataFrame, *, alarms: pd.DataFrame, latencies: np.ndarray | None, title: str) -> Words:
+@checked
+def run(
+    timeline: Timeline,
+    *,
+    alarms: Alarms,
+    latencies: Latencies | None,
+    title: Title,
+    end_s: NonNegative | None = None,
+) -> Words:
     """A run's traffic, latency and instances over time, and the distribution of its latency.
 
     Parameters
@@ -100,24 +265,29 @@ def run(timeline: pd.DataFrame, *, alarms: pd.DataFrame, latencies: np.ndarray |
         Latencies of the completed requests [s]; without them the distribution is left out.
     title : str
         The finding.
+    end_s : float or None
+        When the run ended [s]; by default the last period is a whole one.  A period that is not whole counts neither
+        in the rates nor in the words, unless there is no other.
     """
+    what = "Instances" if "Instances" in timeline else "Containers"
+    if what not in timeline:
+        raise ParameterError("run: timeline has no column 'Instances' or 'Containers', such as run.timeline() has.")
     with styled():
         heights = [2, 2, 2] + [2.4] * (latencies is not None)
         figure, axes = _figure(len(heights), 1, height=0.95 * sum(heights), height_ratios=heights)
         top, middle, third = axes[:3, 0]
         time, unit, ticks = _time_axis(timeline)
-        period = float(timeline.index[1] - timeline.index[0]) if len(timeline) > 1 else 60.0
+        lengths, whole = _periods(timeline, end_s)
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-        rates = timeline["Invocations"] / period
-        errors = timeline[["Invocation4XXErrors", "Invocation5XXErrors"]].sum(axis=1) / period
-        top.plot(time, rates, color=BLUE, linewidth=0.9)
+        rates = (timeline["Invocations"] / lengths)[whole]
+        errors = (timeline[["Invocation4XXErrors", "Invocation5XXErrors"]].sum(axis=1) / lengths)[whole]
+        top.plot(time[whole], rates, color=BLUE, linewidth=0.9)
         top.set(ylabel="requests/s", title="Traffic")
         if errors.any():
-            top.fill_between(time, errors, color=RED, alpha=0.6, step="post", linewidth=0)
+            top.fill_between(time[whole], errors, color=RED, alpha=0.6, step="post", linewidth=0)
             top.set_title("Traffic (line), and requests that got an error (area)")
         middle.plot(time, timeline["ModelLatency"], color=RED, linewidth=0.9)
         middle.set(ylabel="mean [s]", title="Latency of the requests answered in each minute")
-        what = "Instances" if "Instances" in timeline else "Containers"
         _busy(third, time, timeline, what)
         third.set_xlabel(f"time [{unit}]")
         if len(alarms):
@@ -125,18 +295,29 @@ def run(timeline: pd.DataFrame, *, alarms: pd.DataFrame, latencies: np.ndarray |
         for axis in (top, middle, third):
             axis.set(xticks=ticks, xlim=(ticks[0], ticks[-1]), ylim=(0, None))
         if len(alarms):  # their signs stand above the lines
-            third.set_ylim(top=1.25 * timeline[["Instances", "DesiredInstances"]].to_numpy().max())
+            third.set_ylim(top=1.25 * timeline[timeline.columns.intersection([what, "DesiredInstances"])].max().max())
         top.tick_params(labelbottom=False)
         middle.tick_params(labelbottom=False)
         if latencies is not None:
             tail(latencies, ax=axes[3, 0])
     _show()
+    told = timeline[whole]
     return Words(
         f"{title}. Traffic {rates.min():.3g} to {rates.max():.3g} requests/s, "
-        f"{what.lower()} {timeline[what].min():.3g} to {timeline[what].max():.3g}, "
-        f"workers busy {100 * timeline['Utilization'].mean():.3g} % of the time."
+        f"{what.lower()} {told[what].min():.3g} to {told[what].max():.3g}, "
+        f"workers busy {100 * told['Utilization'].mean():.3g} % of the time."
         + (f" Alarms changed state {len(alarms)} times." if len(alarms) else "")
     )
+
+
+def _periods(timeline: pd.DataFrame, end_s: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """The length of each row [s], and which rows are whole periods; where none is, all of them."""
+    begins = timeline.index.to_numpy(dtype=float)
+    period = 60.0 * np.ceil(np.diff(begins).max() / 60.0) if len(begins) > 1 else 60.0
+    end = begins[-1] + period
+    lengths = np.diff(begins, append=end if end_s is None else max(min(end, end_s), np.nextafter(begins[-1], np.inf)))
+    whole = lengths >= period * (1 - 1e-9)
+    return lengths, whole if whole.any() else np.ones(len(begins), dtype=bool)
 
 
 def _busy(ax: "Axes", time: np.ndarray, timeline: pd.DataFrame, what: str) -> None:
@@ -196,13 +377,14 @@ def _time_axis(timeline: pd.DataFrame) -> tuple[np.ndarray, str, np.ndarray]:
     return seconds / scale, unit, ticks
 
 
-def tail(latencies: "np.ndarray | Mapping[str, np.ndarray]", *, title: str = "", ax: "Axes | None" = None) -> Words:
+@checked
+def tail(latencies: Latencies, *, title: Title = "", ax: Picture = None) -> Words:
     """How many requests take longer than x: the distribution of latency with its tail, on logarithmic axes.
 
     Parameters
     ----------
     latencies : array, or mapping of name to array
-        Latencies [s].
+        Latencies [s], finite.
     title : str
         The finding; by default, how to read the picture.
     ax : Axes or None
@@ -210,15 +392,11 @@ def tail(latencies: "np.ndarray | Mapping[str, np.ndarray]", *, title: str = "",
     """
     from matplotlib.ticker import FuncFormatter, LogLocator
 
-    many = latencies if isinstance(latencies, Mapping) else {"": latencies}
-    alone = ax is None
+    many, alone = latencies, ax is None
     with styled():
         if ax is None:
             ax = _figure(1, 1, height=3.6)[1][0, 0]
-        sentences = [
-            _one_tail(ax, name, np.asarray(values), color)
-            for (name, values), color in zip(many.items(), CYCLE, strict=False)
-        ]
+        sentences = [_one_tail(ax, name, values, k) for k, (name, values) in enumerate(many.items())]
         fastest, slowest = _span(many.values())
         ax.set_xlim(fastest, 1.3 * slowest)  # the few that are quicker still would push the tail aside
         ax.set(xscale="log", yscale="log", xlabel="latency [s]", ylabel="share that takes longer")
@@ -236,20 +414,21 @@ def tail(latencies: "np.ndarray | Mapping[str, np.ndarray]", *, title: str = "",
 
 def _span(many: Iterable[np.ndarray]) -> tuple[float, float]:
     """From what nearly all requests take at least, to the slowest [s]; both greater than 0."""
-    found = [values[values > 0] for values in map(np.asarray, many)]
+    found = [values[values > 0] for values in many]
     found = [values for values in found if len(values)]
     if not found:
         return 0.1, 1.0
     return min(float(np.quantile(values, 0.02)) for values in found), max(float(values.max()) for values in found)
 
 
-def _one_tail(ax: "Axes", name: str, values: np.ndarray, color: str) -> str:
+def _one_tail(ax: "Axes", name: str, values: np.ndarray, k: int) -> str:
+    color = _color(k)
     if not len(values):
         return f"{name or 'Nothing'} was answered."
     # 400 points are as many as the eye can tell; the last one is the slowest request
     shares = np.unique(np.round(np.geomspace(1, 1 / len(values), 400), 12))[::-1]
     at = np.quantile(values, np.clip(1 - shares, 0, 1))
-    ax.plot(at, shares, color=color, label=name)
+    ax.plot(at, shares, color=color, linestyle=_line(k), label=name)
     p50, p99 = np.quantile(values, [0.5, 0.99])
     for share, x, label in ((0.5, p50, "p50 "), (0.01, p99, "p99 ")):
         ax.plot([x], [share], "o", color=color, ms=5)
@@ -262,9 +441,8 @@ def _one_tail(ax: "Axes", name: str, values: np.ndarray, color: str) -> str:
 # --- many runs -------------------------------------------------------------------------------------------------------
 
 
-def against_load(
-    figures: pd.DataFrame, *, title: str, limit: float | None = None, exact: "pd.Series | None" = None
-) -> Words:
+@checked
+def against_load(figures: Figures, *, title: Title, limit: Positive | None = None, exact: Theory = None) -> Words:
     """Latency against how busy the workers are: flat for long, then a wall.
 
     Parameters
@@ -281,8 +459,9 @@ def against_load(
     with styled():
         ax = _figure(1, 1, height=4.0)[1][0, 0]
         busy = 100 * figures.index.to_numpy(dtype=float)
-        for (name, values), color in zip(figures.items(), (SKY, BLUE, RED), strict=False):
-            ax.plot(busy, values, "o-", color=color, ms=4, clip_on=False)
+        for k, (name, values) in enumerate(figures.items()):
+            color = (SKY, BLUE, RED)[k] if len(figures.columns) <= 3 else _color(k)
+            ax.plot(busy, values, marker="o", linestyle=_line(k), color=color, ms=4, clip_on=False)
             _label(ax, str(name), busy[-1], float(values.iloc[-1]), color)
         if exact is not None:
             ax.plot(100 * exact.index.to_numpy(dtype=float), exact, "--", color=BLACK, linewidth=1.1, label=exact.name)
@@ -303,11 +482,11 @@ def _label(ax: "Axes", text: str, x: float, y: float, color: str) -> None:
 
 
 def _said_of_load(figures: pd.DataFrame, limit: float | None) -> str:
-    worst = figures.iloc[:, -1]
+    worst = figures.iloc[:, -1].dropna()
     first, last = float(worst.iloc[0]), float(worst.iloc[-1])
     sentence = (
         f"{worst.name} is {first:.3g} s at {100 * worst.index[0]:.3g} % busy and {last:.3g} s at "
-        f"{100 * worst.index[-1]:.3g} %: {last / first:.3g} times as long."
+        f"{100 * worst.index[-1]:.3g} %" + (f": {last / first:.3g} times as long." if first else ".")
     )
     if limit is None:
         return sentence
@@ -320,7 +499,8 @@ def _said_of_load(figures: pd.DataFrame, limit: float | None) -> str:
 # --- ideas -----------------------------------------------------------------------------------------------------------
 
 
-def cycle(stages: Mapping[str, str], *, now: Sequence[str], title: str) -> Words:
+@checked
+def cycle(stages: Mapping[str, str], *, now: Sequence[str], title: Title) -> Words:
     """Stages that follow each other and begin anew, drawn as a ring.
 
     Parameters
@@ -332,6 +512,10 @@ def cycle(stages: Mapping[str, str], *, now: Sequence[str], title: str) -> Words
     title : str
         What the ring says.
     """
+    if not stages:
+        raise ParameterError("cycle: stages={} is not possible: it should have at least one stage.")
+    for name in now:
+        _check_known("cycle", "stage", name, stages)
     with styled():
         ax = _figure(1, 1, height=3.0)[1][0, 0]
         angles = np.pi / 2 - 2 * np.pi * (np.arange(len(stages)) + 0.5) / len(stages)
@@ -375,10 +559,11 @@ def _figure_and_unit(figure: str) -> tuple[str, str]:
 
 def _check_known(plot: str, what: str, name: str, known: Iterable[Any]) -> None:
     if name not in known:
-        raise ParameterError(f"{plot}: there is no {what} {name!r}; {nearest(name, map(str, known))}")
+        raise ParameterError(f"{plot}: there is no {what} {name!r}; {nearest(str(name), map(str, known))}")
 
 
-def comparison(frame: pd.DataFrame, *, figure: str = "p95_s", title: str = "") -> Words:
+@checked
+def comparison(frame: Compared, *, figure: Text = "p95_s", title: Title = "") -> Words:
     """One figure of several deployments with its interval, and their differences from the first.
 
     Parameters
@@ -390,6 +575,11 @@ def comparison(frame: pd.DataFrame, *, figure: str = "p95_s", title: str = "") -
     title : str
         The finding; by default, whose figure is lowest.
     """
+    if list(frame.index.names) != ["figure", "deployment"]:
+        raise ParameterError(
+            f"comparison: frame has the index {', '.join(map(str, frame.index.names))}: "
+            "it should be figure, deployment, as compare gives it."
+        )
     known = frame.index.get_level_values("figure")
     _check_known("comparison", "figure", figure, known.unique())
     rows = frame[known == figure].droplevel("figure")
@@ -398,6 +588,8 @@ def comparison(frame: pd.DataFrame, *, figure: str = "p95_s", title: str = "") -
     lowest = str(rows["mean"].idxmin()) if rows["mean"].notna().any() else first
     row_of = {str(name): row for name, row in rows.iterrows()}
     found = f"{lowest} has the lowest {name}: {_estimate(row_of[lowest], unit)}"
+    if rows["mean"].isna().all():
+        found = f"None has a {name}"
     several = len(rows) > 1
     with styled():
         axes = _figure(1, 1 + several, height=1.4 + 0.45 * len(rows), sharey=True)[1][0]
@@ -417,7 +609,7 @@ def comparison(frame: pd.DataFrame, *, figure: str = "p95_s", title: str = "") -
 def _dots(ax: "Axes", rows: pd.DataFrame, columns: tuple[str, str, str]) -> None:
     """A dot with whiskers for each row, the first row on top."""
     middle, low, high = (rows[column].to_numpy(dtype=float) for column in columns)
-    colors = [CYCLE[k % len(CYCLE)] for k in range(len(rows))]
+    colors = [_color(k) for k in range(len(rows))]
     ax.hlines(np.arange(len(rows)), low, high, colors=colors, linewidth=2.5)
     ax.scatter(middle, np.arange(len(rows)), c=colors, zorder=3)
 
@@ -436,13 +628,14 @@ def _difference(row: pd.Series, unit: str) -> str:
     return f"{middle:+.3g} {unit} ({low:+.3g} to {high:+.3g}){chance}"
 
 
+@checked
 def frontier(
-    frame: pd.DataFrame,
+    frame: Options,
     *,
-    cost: str = "usd_per_1000",
-    latency: str = "p95_s",
-    limit: float | None = None,
-    title: str = "",
+    cost: Text = "usd_per_1000",
+    latency: Text = "p95_s",
+    limit: Positive | None = None,
+    title: Title = "",
 ) -> Words:
     """Cost against latency: which options are worth their price, for nothing else is both cheaper and faster.
 
@@ -461,6 +654,7 @@ def frontier(
     """
     for column in (cost, latency):
         _check_known("frontier", "column", column, frame.columns)
+        _check_numbers("frontier: frame", frame, column)
     known = frame[frame[[cost, latency]].notna().all(axis="columns")]
     price = np.array([float(f"{usd:.3g}") for usd in known[cost]])
     known = known.iloc[np.lexsort((known[latency], price))]
@@ -488,6 +682,8 @@ def frontier(
         ax.set_ylim(bottom=0)
     _show()
     row_of = known.loc[worth].iterrows()
+    if not len(known):
+        return Words(f"{found}. None has both figures.")
     told = [f"{name} ({row[cost]:.3g} {cost_unit}, {row[latency]:.3g} {latency_unit})" for name, row in row_of]
     return Words(f"{found}. From cheap to fast: {'; '.join(told)}.{_cheapest(known, latency, limit, latency_unit)}")
 
@@ -508,7 +704,8 @@ def _cross(ax: "Axes", row: pd.Series, x: str, y: str, color: str) -> None:
         ax.vlines([row[x]], row[f"{y}_low"], row[f"{y}_high"], colors=color)
 
 
-def welch(averages: pd.DataFrame, *, cut_h: float, label: str, title: str) -> Words:
+@checked
+def welch(averages: Averages, *, cut_h: NonNegative, label: Title, title: Title) -> Words:
     """A metric over time, averaged over runs, with its moving average: where does the beginning end?
 
     Parameters
@@ -542,7 +739,8 @@ def welch(averages: pd.DataFrame, *, cut_h: float, label: str, title: str) -> Wo
 # --- money -----------------------------------------------------------------------------------------------------------
 
 
-def cost_breakdown(invoice: pd.DataFrame, *, at_most: int = 8, title: str = "") -> Words:
+@checked
+def cost_breakdown(invoice: Invoice, *, at_most: Count = 8, title: Title = "") -> Words:
     """A bill from line to line: each begins where the one before ended, and the last one is what is to be paid.
 
     Parameters
@@ -591,7 +789,8 @@ def _largest_share(by_item: pd.Series, total: float) -> str:
 # --- stages ----------------------------------------------------------------------------------------------------------
 
 
-def stages(durations: pd.DataFrame, *, unit: str, title: str) -> Words:
+@checked
+def stages(durations: Durations, *, unit: Text, title: Title) -> Words:
     """What has to happen before something is done: one bar a row, its stages end to end.
 
     Parameters
@@ -606,8 +805,9 @@ def stages(durations: pd.DataFrame, *, unit: str, title: str) -> Words:
     with styled():
         ax = _figure(1, 1, height=1.6 + 0.42 * len(durations))[1][0, 0]
         spots, ends = np.arange(len(durations)), durations.cumsum(axis=1)
-        for (name, length), color in zip(durations.items(), CYCLE, strict=False):
-            ax.barh(spots, length, left=ends[name] - length, color=color, height=0.6, label=str(name))
+        for k, (name, length) in enumerate(durations.items()):
+            hatch = HATCHES[k // len(CYCLE) % len(HATCHES)]
+            ax.barh(spots, length, left=ends[name] - length, color=_color(k), hatch=hatch, height=0.6, label=str(name))
         totals = durations.sum(axis=1)
         for spot, total in zip(spots, totals, strict=True):
             ax.annotate(f"{total:.3g}", (total, spot), textcoords="offset points", xytext=(4, 0), va="center")
@@ -628,7 +828,8 @@ def stages(durations: pd.DataFrame, *, unit: str, title: str) -> Words:
 _EDGES = {"data": (BLACK, "-"), "explicit": (BLUE, "--"), "branch": (RED, ":"), "inside": ("#999999", "-.")}
 
 
-def dag(steps: pd.DataFrame, edges: pd.DataFrame, *, at_most: int = 60, title: str = "") -> Words:
+@checked
+def dag(steps: Steps, edges: Edges, *, at_most: Count = 60, title: Title = "") -> Words:
     """A pipeline in layers, from top to bottom; above *at_most* steps, how many of each type every layer has.
 
     Parameters
@@ -642,6 +843,10 @@ def dag(steps: pd.DataFrame, edges: pd.DataFrame, *, at_most: int = 60, title: s
     title : str
         The finding.
     """
+    for why in edges["why"].unique():
+        _check_known("dag", "why", why, _EDGES)
+    for name in pd.unique(edges[["source", "target"]].to_numpy().ravel()):
+        _check_known("dag", "step", name, steps.index)
     layers = int(steps["layer"].max()) + 1 if len(steps) else 0
     widest = int(steps["layer"].value_counts().max()) if len(steps) else 0
     with styled():
@@ -707,7 +912,8 @@ def _layer_counts(steps: pd.DataFrame, title: str) -> None:
     ax.legend(loc="upper right", fontsize=8)
 
 
-def gantt(steps: pd.DataFrame, attempts: pd.DataFrame, *, at_most: int = 40, title: str = "") -> Words:
+@checked
+def gantt(steps: Ran, attempts: Attempts, *, at_most: Count = 40, title: Title = "") -> Words:
     """When each step ran; above *at_most* steps, how many ran at the same time.
 
     Parameters

@@ -70,7 +70,6 @@ class Snapshot:
     per_instance: np.ndarray  # [v, m] sum over attempts of 1 / instances in service
     histogram: np.ndarray  # [v, h, b] completed requests by the hour of their finish and their latency
     inside: np.ndarray  # [v] requests without an answer yet
-    waiting: np.ndarray  # [v] those of them that no worker has begun
     events: Sequence[Any]
     meters: Sequence["Meter"]
     assumptions: Sequence[tuple[str, Any, str, str]]

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from simlib.parameters import ParameterError, nearest
+from simlib.parameters import ParameterError, nearest, shortly
 from simlib.results import Run
 from simlib.simulation import SHOW_PROGRESS_AFTER_S, simulate
 from simlib.workload import Workload
@@ -23,12 +23,6 @@ Measured = TypeVar("Measured")
 Options = Mapping[str, Any]
 
 # --- at the border ---------------------------------------------------------------------------------------------------
-
-
-def shortly(value: object) -> str:
-    """*value* as a sentence can hold it."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _serves(value: Any) -> Any:

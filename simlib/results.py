@@ -15,7 +15,6 @@ counts, and for each hour a histogram of latencies on a logarithmic scale, whose
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -53,6 +52,7 @@ from simlib.record import (
 )
 
 FORMAT = 1
+QUANTILES = {"p50_s": 0.50, "p95_s": 0.95, "p99_s": 0.99}
 
 
 class InvariantError(AssertionError):
@@ -135,10 +135,8 @@ class Run:
     @cached_property
     def invoice(self) -> pd.DataFrame:
         """The bill for the whole run, line by line; `attrs["total"]` in US dollars."""
-        day = self.snapshot.started_at.date()
-        return pricing.invoice(
-            list(self.snapshot.meters), region=self.snapshot.region, as_of=max(day, pricing.CATALOG_DATE)
-        )
+        day = pricing.priced_on(self.snapshot.started_at.date())
+        return pricing.invoice(list(self.snapshot.meters), region=self.snapshot.region, as_of=day)
 
     @cached_property
     def assumptions(self) -> pd.DataFrame:
@@ -170,21 +168,12 @@ class Run:
         ParameterError
             If the warm-up is not shorter than the run, or not whole hours in a folded run.
         """
-        begin = self._measured_from(self.warm_up_hours if warm_up_hours is None else warm_up_hours)
-        counts = self._counts(begin)
-        answered = counts[1:7].sum()
-        mean, (p50, p95, p99) = self._latency(begin, (0.50, 0.95, 0.99))
+        begin = self.measured_from(self.warm_up_hours if warm_up_hours is None else warm_up_hours)
         usd = self.invoice.attrs["total"]
         completed = int(self.snapshot.tally[:, :, COMPLETED].sum())
         return pd.Series(
             {
-                "requests": int(counts[ARRIVED]),
-                "completed": int(counts[COMPLETED]),
-                "error_rate": 1 - counts[COMPLETED] / answered if answered else math.nan,
-                "mean_s": mean,
-                "p50_s": p50,
-                "p95_s": p95,
-                "p99_s": p99,
+                **self.figures(begin),
                 "cold_start_rate": self._cold_start_rate(begin),
                 "utilization": self._utilization(begin),
                 "usd": usd,
@@ -237,7 +226,7 @@ class Run:
             "Concurrency": np.cumsum(tally[:, ARRIVED] - tally[:, 1:7].sum(axis=1)),
             "Utilization": _ratio(tally[:, BUSY_NS] / 1e9, self._capacity_s(tally, np.r_[0.0, ends])),
         }
-        if self.snapshot.instances["number"]:
+        if self.snapshot.desired:
             columns |= {"Instances": self._in_service_at(ends), "DesiredInstances": self._desired_at(ends)}
         else:
             columns |= {
@@ -245,7 +234,8 @@ class Run:
                 "ColdStarts": tally[:, COLD_STARTS],
                 "ModelSetupTime": _ratio(tally[:, SETUP_NS] / 1e9, tally[:, COLD_STARTS]),
             }
-        return pd.DataFrame(columns, index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"))
+        frame = pd.DataFrame(columns, index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"))
+        return frame.iloc[int(self.snapshot.begin_s // every_s) :]
 
     def plot(self) -> Words:
         """The run in three pictures: traffic and instances, latency over time, the distribution of latency.
@@ -269,7 +259,8 @@ class Run:
 
     # --- parts of the summary ---
 
-    def _measured_from(self, warm_up_hours: float) -> float:
+    def measured_from(self, warm_up_hours: float) -> float:
+        """When measuring begins [s], after a warm-up that the run can leave out."""
         begin, end = self.snapshot.begin_s, self.snapshot.end_s
         if not warm_up_hours * 3600 < max(end - begin, 1e-9):
             raise ParameterError(
@@ -280,57 +271,75 @@ class Run:
             raise ParameterError(f"summary: warm_up_hours={warm_up_hours!r} should be whole hours: this run is folded.")
         return begin + warm_up_hours * 3600
 
-    def _counts(self, begin: float) -> np.ndarray:
-        """Arrivals and final statuses of the requests measured: shape (7,)."""
+    def figures(self, begin: float, variant: int | None = None) -> dict[str, float]:
+        """Requests, completed, error_rate, mean_s and percentiles of those measured from *begin* [s] on.
+
+        Of one variant, by its number, or of all; NaN where there is nothing to say.
+        """
+        counts, quantiles, mean = self._exact(begin, variant) if not self.folded else self._folded(begin, variant)
+        completed, answered = int(counts[COMPLETED]), int(counts[1:7].sum())
+        return {
+            "requests": int(counts[ARRIVED]),
+            "completed": completed,
+            "error_rate": 1 - completed / answered if answered else math.nan,
+            "mean_s": mean,
+            **dict(zip(QUANTILES, quantiles, strict=True)),
+        }
+
+    def _exact(self, begin: float, variant: int | None) -> tuple[np.ndarray, list[float], float]:
+        """From the log: arrivals and final statuses, shape (7,); the quantiles; the mean."""
         log = self.snapshot.requests
-        if log is None:
-            counts: np.ndarray = self.snapshot.tally[:, int(begin // 60) :, :7].sum(axis=(0, 1))
-            return counts
-        status = log.status[np.searchsorted(log.arrival, begin) :]
+        assert log is not None
+        measured: Any = slice(int(np.searchsorted(log.arrival, begin)), None)
+        if variant is not None:
+            measured = np.flatnonzero((log.arrival >= begin) & (log.variant == variant))
+        status = log.status[measured]
         counts = np.bincount(status, minlength=7)
         counts[ARRIVED] = len(status)
-        return counts
-
-    def _latency(self, begin: float, shares: Sequence[float]) -> tuple[float, Sequence[float]]:
-        """Mean and quantiles [s] of the completed requests measured; NaN where there are none."""
-        log = self.snapshot.requests
-        if log is None:
-            tally = self.snapshot.tally[:, int(begin // 60) :].sum(axis=(0, 1))
-            bins = self.snapshot.histogram[:, int(begin // 3600) :].sum(axis=(0, 1))
-            mean = tally[LATENCY_NS] / tally[COMPLETED] / 1e9 if tally[COMPLETED] else math.nan
-            return float(mean), [folded_quantile(bins, share) for share in shares]
-        first = int(np.searchsorted(log.arrival, begin))
-        done = log.status[first:] == COMPLETED
-        latencies = (log.finish[first:] - log.arrival[first:])[done]
+        latencies = (log.finish[measured] - log.arrival[measured])[status == COMPLETED]
         if not len(latencies):
-            return math.nan, [math.nan] * len(shares)
-        return float(latencies.mean()), np.quantile(latencies, shares, overwrite_input=True).tolist()
+            return counts, [math.nan] * len(QUANTILES), math.nan
+        mean = float(latencies.mean())
+        return counts, np.quantile(latencies, list(QUANTILES.values()), overwrite_input=True).tolist(), mean
+
+    def _folded(self, begin: float, variant: int | None) -> tuple[np.ndarray, list[float], float]:
+        """The same from the tally and the histogram."""
+        which = slice(None) if variant is None else slice(variant, variant + 1)
+        counts = self.snapshot.tally[which, int(begin // 60) :].sum(axis=(0, 1))
+        bins = self.snapshot.histogram[which, int(begin // 3600) :].sum(axis=(0, 1))
+        mean = float(counts[LATENCY_NS] / counts[COMPLETED] / 1e9) if counts[COMPLETED] else math.nan
+        return counts, [folded_quantile(bins, share) for share in QUANTILES.values()], mean
 
     def _cold_start_rate(self, begin: float) -> float:
         """Cold starts per request that was given a container, over the whole minutes from *begin* on."""
-        tally = self.snapshot.tally[:, math.ceil(begin / 60) :].sum(axis=(0, 1))
+        tally = self.snapshot.tally[:, self._first_minute(begin) :].sum(axis=(0, 1))
         taken = tally[ARRIVED] - tally[THROTTLED]
         return float(tally[COLD_STARTS] / taken) if taken else 0.0
 
     def _utilization(self, begin: float) -> float:
         """Over the whole minutes from *begin* on."""
-        first = math.ceil(begin / 60)
+        first = self._first_minute(begin)
         tally = self.snapshot.tally[:, first:].sum(axis=(0, 1))
         busy = tally[BUSY_NS] / 1e9
         there = self._capacity_s(tally[None], np.array([first * 60.0, self.snapshot.end_s])).sum()
         return float(busy / there) if there > 0 else math.nan
 
-    def _capacity_s(self, tally: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """Seconds of capacity between neighbouring *edges* [s]: workers, in service or draining, and containers."""
-        containers: np.ndarray = tally[:, CONTAINER_NS] / 1e9
-        return self._worker_seconds(edges) + containers
+    def _first_minute(self, begin: float) -> int:
+        """The first minute to count: where nothing is left out, also one that began before the deployment."""
+        return int(begin // 60) if begin == self.snapshot.begin_s else math.ceil(begin / 60)
 
-    def _worker_seconds(self, edges: np.ndarray) -> np.ndarray:
+    def _capacity_s(self, tally: np.ndarray, edges: np.ndarray, variant: int | None = None) -> np.ndarray:
+        """Seconds of capacity between neighbouring *edges* [s], of one variant or all of them.
+
+        Workers count while in service or draining, containers while they exist.
+        """
         lives, last = self.snapshot.instances, self.snapshot.end_s
-        workers = np.array(self.snapshot.workers)[np.array(lives["variant"], dtype=int)]
+        of = np.array(lives["variant"], dtype=int)
+        workers = np.array(self.snapshot.workers)[of] * (True if variant is None else of == variant)
         begin, end = np.minimum(lives["in_service_s"], last), np.minimum(lives["gone_s"], last)
         there = np.clip(edges[:, None], begin, np.maximum(begin, end)) - begin
-        return np.diff(there @ workers)
+        containers: np.ndarray = tally[:, CONTAINER_NS] / 1e9
+        return np.diff(there @ workers) + containers
 
     def _in_service_at(self, moments: np.ndarray) -> np.ndarray:
         """Instances that take requests just before each moment."""
@@ -373,19 +382,23 @@ class Run:
         self._keeps_within_capacity()
         self._bill_adds_up()
         self._bill_is_of_this_run()
+        if self.shadow is not None:
+            self.shadow.check()
         if self.snapshot.requests is not None:
             self._log_agrees(self.snapshot.requests)
             self._causes_come_first(self.snapshot.requests)
 
     def _keeps_within_capacity(self) -> None:
-        tally = self.snapshot.tally.sum(axis=0)
-        busy = tally[:, BUSY_NS] / 1e9
-        there = self._capacity_s(tally, np.minimum(np.arange(len(busy) + 1) * 60.0, self.snapshot.end_s))
-        if (busy > there + 1e-6).any():
-            minute = int(np.argmax(busy - there))
-            raise InvariantError(
-                f"I4 capacity: {busy[minute]:g} s of work in minute {minute}, by {there[minute]:g} s of workers."
-            )
+        minutes = self.snapshot.tally.shape[1]
+        edges = np.minimum(np.arange(minutes + 1) * 60.0, self.snapshot.end_s)
+        for variant, tally in enumerate(self.snapshot.tally):
+            busy, there = tally[:, BUSY_NS] / 1e9, self._capacity_s(tally, edges, variant)
+            if (busy > there + 1e-6).any():
+                minute = int(np.argmax(busy - there))
+                raise InvariantError(
+                    f"I4 capacity: {busy[minute]:g} s of work in minute {minute}, by {there[minute]:g} s of workers "
+                    f"of {self.snapshot.variants[variant]}."
+                )
 
     def _bill_adds_up(self) -> None:
         total = math.fsum(self.invoice["quantity"] * self.invoice["unit_price"])
@@ -417,6 +430,10 @@ class Run:
         begun, ended = ~np.isnan(log.start), ~np.isnan(log.finish)
         if (log.start[begun] < log.arrival[begun]).any() or (log.finish[ended] < log.arrival[ended]).any():
             raise InvariantError("I2 causality: a request started or finished before it arrived.")
+        if (log.finish[ended] > self.snapshot.end_s).any():
+            raise InvariantError("I2 causality: a request finished after the end of the run.")
+        if (~begun[log.status == COMPLETED]).any():
+            raise InvariantError("I2 causality: a request was completed and never started.")
         both = begun & ended
         if (log.finish[both] < log.start[both]).any():
             raise InvariantError("I2 causality: a request finished before it started.")
@@ -466,6 +483,8 @@ class Run:
             warm_up_hours, snapshot = float(story.pop("warm_up_hours")), _retold(story, arrays)
         except OSError as error:
             raise ParameterError(f"load: {str(path)!r} cannot be read: {error.strerror or error}.") from None
+        except ParameterError:  # a config that this version cannot make; its words say which
+            raise
         except Exception:  # whatever a damaged zip makes its readers raise
             raise ParameterError(f"load: {str(path)!r} is not a run that this version of simlib saved.") from None
         return cls(snapshot, warm_up_hours)
@@ -499,7 +518,7 @@ def _summed(rows: np.ndarray, group: int) -> np.ndarray:
     return np.add.reduceat(rows, np.arange(0, len(rows), group), axis=0) if len(rows) else rows
 
 
-_ARRAYS = ("tally", "per_instance", "histogram", "inside", "waiting")
+_ARRAYS = ("tally", "per_instance", "histogram", "inside")
 _PLAIN = (
     *("name", "seed", "replication", "region", "begin_s", "end_s", "partial"),
     *("variants", "workers", "instances", "desired"),

@@ -25,7 +25,7 @@ import numpy as np
 import simpy
 from pydantic import PlainValidator, SkipValidation
 
-from simlib.parameters import Flag, NonNegative, ParameterError, Positive, Text, Whole, checked
+from simlib.parameters import Flag, NonNegative, ParameterError, Positive, Text, Whole, checked, shortly
 from simlib.workload import Workload
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Deployed(Protocol):
 
 
 class Deployment(Protocol):
-    """A way to serve a model; `serving` has five."""
+    """A way to serve a model; `serving` has them."""
 
     def deploy(self, sim: "Simulation", workload: Workload, name: str, *, log: bool, from_cold: bool) -> Any: ...
 
@@ -73,20 +73,15 @@ class Deployment(Protocol):
 def _deployment(value: object) -> object:
     if isinstance(value, type) or not callable(getattr(value, "deploy", None)):
         raise ValueError(
-            f"deployment={_short(value)} is not a way to serve a model; write for instance serving.RealTime(model)."
+            f"deployment={shortly(value)} is not a way to serve a model; write for instance serving.RealTime(model)."
         )
     return value
 
 
 def _workload(value: object) -> object:
     if not isinstance(value, Workload):
-        raise ValueError(f"workload={_short(value)} is not a workload; write for instance workload.poisson(rate=20).")
+        raise ValueError(f"workload={shortly(value)} is not a workload; write for instance workload.poisson(rate=20).")
     return value
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _moment(value: object) -> datetime:
@@ -110,13 +105,14 @@ class Simulation:
     seed : int
         Same seed, same bytes.
     start : str
-        What the calendar says at t = 0 (ISO 8601, UTC).
+        What the calendar says at t = 0 (ISO 8601, UTC).  Schedules and working hours go by the calendar; a workload's
+        hours count from t = 0, so the two agree where the run starts at midnight.
     region : str
         Where everything runs; decides prices.
     replication : int
         Number of this repetition of the experiment; each has random streams of its own.
-    log : "auto" | "exact" | "folded"
-        Keep every request, or fold them into minutes and histograms; "auto" is exact up to 20 million requests.
+    log : "exact" | "folded"
+        Keep every request, or fold them into minutes and histograms.
     """
 
     @checked
@@ -127,7 +123,7 @@ class Simulation:
         start: Annotated[str, PlainValidator(_moment)] = "2026-01-05T00:00Z",
         region: Text = "us-east-1",
         replication: Whole = 0,
-        log: Log = "auto",
+        log: Literal["exact", "folded"] = "exact",
     ) -> None:
         self.env = simpy.Environment(initial_time=0.0)
         self.seed = seed
@@ -165,7 +161,7 @@ class Simulation:
             Its `run` tells what came of it.
         """
         name = f"endpoint-{len(self.endpoints) + 1}"
-        endpoint = deployment.deploy(self, workload, name, log=self._log != "folded", from_cold=from_cold)
+        endpoint = deployment.deploy(self, workload, name, log=self._log == "exact", from_cold=from_cold)
         self.endpoints.append(endpoint)
         return endpoint
 
@@ -175,7 +171,7 @@ class Simulation:
         story: object = process(self) if callable(process) else process
         if not isinstance(story, Generator):
             wanted = "a function of the simulation with a `yield` in it"
-            raise ParameterError(f"start: process={_short(process)} is not possible: it should be {wanted}.")
+            raise ParameterError(f"start: process={shortly(process)} is not possible: it should be {wanted}.")
         return self.env.process(story)
 
     # --- the event log ---
@@ -205,6 +201,7 @@ class Simulation:
         shows itself after two seconds; *progress* forces it on or off.
         """
         end = _end("run", self.env.now, hours=hours, days=days, until_s=until_s)
+        self.interrupted = False  # a run that was stopped goes on from there
         with _ctrl_c(self._interrupt), closing(_Bar(end - self.env.now, progress)) as bar:
             self.env.process(self._look(end, bar))
             while not self.interrupted and self.env.peek() < end:
@@ -263,8 +260,12 @@ def simulate(
         raise ParameterError(
             f"simulate: warm_up_hours={warm_up_hours!r} is not possible: it should be less than {end / 3600:g}."
         )
-    if log == "auto" and workload.expected(0.0, end) > EXACT_UP_TO:
-        log = "folded"
+    if log == "auto":
+        log = "folded" if workload.expected(0.0, end) > EXACT_UP_TO else "exact"
+    if log == "folded" and warm_up_hours % 1:
+        raise ParameterError(
+            f"simulate: warm_up_hours={warm_up_hours!r} is not possible: in a folded run it should be whole hours."
+        )
     sim = Simulation(seed, region=region, replication=replication, log=log)
     endpoint = sim.deploy(deployment, workload)
     sim.run(until_s=end, progress=progress)
@@ -272,6 +273,9 @@ def simulate(
     run.warm_up_hours = warm_up_hours
     if sim.interrupted:
         print(f"Stopped after {sim.env.now / 3600:.4g} of {end / 3600:.4g} hours: this run is partial.")
+        if sim.env.now <= warm_up_hours * 3600:
+            run.warm_up_hours = 0.0
+            print("It was still warming up: its summary leaves nothing out.")
     return run
 
 

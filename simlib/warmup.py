@@ -65,16 +65,19 @@ def moving_average(series: SkipValidation[Any], window: Count) -> np.ndarray:
     """Welch's moving average: the mean of each value and *window* neighbours on either side, shape (n,).
 
     Near the beginning the window shrinks to what lies there on either side; the last *window* values are NaN.
+    Values that are not finite, such as the mean latency of a minute without an answer, are left out of the means.
     """
     values = np.asarray(series, dtype=float)
-    n = len(values)
-    sums = np.concatenate(([0.0], np.cumsum(values)))
+    n, finite = len(values), np.isfinite(values)
+    sums, counts = (np.concatenate(([0], np.cumsum(part))) for part in (np.where(finite, values, 0.0), finite))
     middle = np.arange(n)
     reach = np.minimum(middle, window)
     smooth = np.full(n, np.nan)
     inside = middle + reach < n
     middle, reach = middle[inside], reach[inside]
-    smooth[inside] = (sums[middle + reach + 1] - sums[middle - reach]) / (2 * reach + 1)
+    first, last = middle - reach, middle + reach + 1
+    n_finite = counts[last] - counts[first]
+    smooth[inside] = np.where(n_finite > 0, (sums[last] - sums[first]) / np.maximum(n_finite, 1), np.nan)
     return smooth
 
 

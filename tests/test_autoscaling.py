@@ -167,10 +167,10 @@ def _run(
     start: str = "2026-01-05T00:00Z",
     **options: Any,
 ) -> Run:
-    options = {"instance_life": QUICK, "workers": 2, "invocation_timeout_s": 1e6} | options
-    model = {} if "variants" in options else {"model": MODEL}
+    served = {} if "variants" in options else {"model": MODEL, "workers": 2}
+    options = {"instance_life": QUICK, "invocation_timeout_s": 1e6} | served | options
     sim = sl.Simulation(seed, start=start)
-    endpoint = sim.deploy(serving.RealTime(**model, scaling=scaling, **options), load)
+    endpoint = sim.deploy(serving.RealTime(scaling=scaling, **options), load)
     sim.run(hours=minutes / 60)
     run: Run = endpoint.run
     run.check()

@@ -20,8 +20,8 @@ def deployed(
     """A simulation and the endpoint on it."""
     sim = sl.Simulation(seed=5)
     if "variants" not in options:
-        options["model"] = model
-    options = {"initial_instance_count": 2, "instance_life": LIFE, **options}
+        options = {"model": model, "initial_instance_count": 2, **options}
+    options = {"instance_life": LIFE, **options}
     return sim, sim.deploy(serving.RealTime(**options), calls, from_cold=cold)
 
 

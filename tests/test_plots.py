@@ -1,13 +1,16 @@
 """Pictures say in words what they show, in lines that fit the page."""
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 
-from simlib import plots
+import simlib as sl
+from simlib import experiments, plots, serving, workload
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +63,180 @@ def test_latency_against_load() -> None:
 def test_a_ring_of_stages() -> None:
     words = plots.cycle({"Build": "Does it work?", "Run": "Does it last?"}, now=["Run"], title="A loop")
     assert words == "A loop: Build → Run → Build again."
+
+
+# --- more series than colours -----------------------------------------------------------------------------------------
+
+MANY = [f"series {k}" for k in range(11)]
+
+
+def looks(artists: "list[Any]") -> set[tuple[object, ...]]:
+    return {(line.get_color(), line.get_linestyle()) for line in artists}
+
+
+def test_more_tails_than_colours_are_all_drawn_and_told_apart() -> None:
+    words = plots.tail({name: np.arange(1, 101) * (k + 1.0) for k, name in enumerate(MANY)})
+    drawn = [line for line in axes().lines if line.get_label() in MANY]
+    assert len(drawn) == len(looks(drawn)) == len(MANY) == words.count(": half are answered")
+
+
+def test_more_figures_than_colours_are_all_drawn_and_told_apart() -> None:
+    frame = pd.DataFrame({name: [1.0, 2.0 + k] for k, name in enumerate(MANY)}, index=[0.5, 0.9])
+    plots.against_load(frame, title="A wall")
+    assert len(axes().lines) == len(looks(list(axes().lines))) == len(MANY)
+    assert [text.get_text() for text in axes().texts] == MANY
+
+
+def test_more_stages_than_colours_are_all_drawn_and_told_apart() -> None:
+    plots.stages(pd.DataFrame([[1.0] * len(MANY)], columns=MANY, index=["bar"]), unit="s", title="Long")
+    bars = {(bar.get_facecolor(), bar.get_hatch()) for bar in axes().patches}
+    assert len(axes().patches) == len(bars) == len(MANY)
+
+
+# --- the timeline of a run --------------------------------------------------------------------------------------------
+
+
+def timeline(invocations: list[float], begins: list[float]) -> pd.DataFrame:
+    n = len(begins)
+    kinds = {"Invocation4XXErrors": 0.0, "Invocation5XXErrors": 0.0, "ModelLatency": 0.1, "Utilization": 0.5}
+    index = pd.Index(begins, name="time_s")
+    return pd.DataFrame(
+        {"Invocations": invocations, **{k: [v] * n for k, v in kinds.items()}, "Containers": 1.0}, index
+    )
+
+
+NONE = pd.DataFrame({"time_s": [], "detail": []})
+
+
+@pytest.mark.parametrize(
+    ("begins", "end_s", "counts", "words"),
+    [
+        ([0, 60, 120], 120.36, [600, 660, 1], "Traffic 10 to 11 requests/s"),
+        ([0, 60, 120], 180.0, [600, 660, 540], "Traffic 9 to 11 requests/s"),
+        ([0, 60, 120], None, [600, 660, 540], "Traffic 9 to 11 requests/s"),
+        ([90, 120, 180], 240.0, [10, 660, 600], "Traffic 10 to 11 requests/s"),
+        ([90, 120], 180.0, [10, 600], "Traffic 10 to 10 requests/s"),
+        ([0], 30.0, [300], "Traffic 10 to 10 requests/s"),
+    ],
+    ids=["partial end", "whole", "no end given", "partial beginning", "two rows", "partial only"],
+)
+def test_a_partial_period_is_no_rate(begins, end_s, counts, words) -> None:
+    frame = timeline(counts, begins)
+    frame.loc[frame.index[-1], "Containers"] = 7.0
+    said = plots.run(frame, alarms=NONE, latencies=None, title="A run", end_s=end_s)
+    assert str.__str__(said).startswith(f"A run. {words}, ")
+    whole = end_s != 120.36
+    assert ("to 7," in said) is whole
+    drawn = axes().lines[0].get_ydata()
+    assert len(drawn) == sum(begin in (0, 60, 120, 180) for begin in begins) - (not whole)
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+RT, CALLS = serving.RealTime(sl.ModelProfile("m", sl.constant(0.05))), workload.poisson(rate=2)
+RUN = sl.simulate(RT, CALLS, hours=0.05, seed=1)
+LOAD = pd.DataFrame({"p99": [0.4, 2.0]}, index=[0.5, 0.95])
+BETWEEN = pd.DataFrame(
+    {each: [1.0] for each in plots.COMPARED},
+    pd.MultiIndex.from_tuples([("p95_s", "a")], names=["figure", "deployment"]),
+)
+STEPS = pd.DataFrame({"type": ["t", "t"], "layer": [0, 1]}, index=["a", "b"])
+EDGES = pd.DataFrame({"source": ["a"], "target": ["b"], "why": ["data"]})
+BARS = pd.DataFrame({"one": [1.0]}, index=["bar"])
+RAN = pd.DataFrame({"start_s": [0.0], "end_s": [1.0], "cached": [False], "critical": [True]}, index=["a"])
+TRIES = pd.DataFrame({"step": ["a"], "begin_s": [0.0], "end_s": [1.0], "status": ["Succeeded"]})
+
+WRONG = {
+    "a run as latencies": (lambda: plots.tail(RUN), "tail: latencies=<Run"),
+    "a number as latencies": (lambda: plots.tail(3.0), "tail: latencies=3.0 is not possible: it should be an array"),
+    "texts as latencies": (lambda: plots.tail(["0.1"]), "latencies=['0.1']"),
+    "ragged latencies": (lambda: plots.tail([[1.0], [1.0, 2.0]]), "latencies=[[1.0], [1.0, 2.0]]"),
+    "a missing latency": (lambda: plots.tail([0.1, math.nan]), "latencies[1]=nan is not possible: it should be a fin"),
+    "a negative latency": (lambda: plots.tail({"b": np.array([-1.0])}), "latencies['b'][0]=-1.0"),
+    "no latencies at all": (lambda: plots.tail({}), "latencies={}"),
+    "axes that are none": (lambda: plots.tail([1.0], ax=3), "ax=3"),
+    "a title that is no text": (lambda: plots.tail([1.0], title=3), "title=3"),
+    "a run to compare": (lambda: plots.comparison(RUN), "comparison: frame=<Run"),
+    "replications to compare": (
+        lambda: plots.comparison(experiments.replicate(RT, CALLS, replications=2, hours=0.01)),
+        "frame has no column 'difference'",
+    ),
+    "an empty comparison": (lambda: plots.comparison(BETWEEN.iloc[:0]), "frame is empty"),
+    "a comparison by other names": (lambda: plots.comparison(BETWEEN.droplevel(0)), "has the index deployment"),
+    "a comparison of texts": (lambda: plots.comparison(BETWEEN.astype(str)), "frame['mean'] should be numbers"),
+    "a list of figures": (lambda: plots.comparison(BETWEEN, figure=["p95_s"]), "figure=['p95_s']"),
+    "no figure": (lambda: plots.comparison(BETWEEN, figure=None), "figure=None"),
+    "an unknown figure": (lambda: plots.comparison(BETWEEN, figure="p95"), "did you mean 'p95_s'"),
+    "a run against load": (lambda: plots.against_load(RUN, title=""), "figures=<Run"),
+    "nothing against load": (lambda: plots.against_load(LOAD.iloc[:0], title=""), "figures is empty"),
+    "no columns against load": (lambda: plots.against_load(LOAD[[]], title=""), "figures is empty"),
+    "load in words": (lambda: plots.against_load(LOAD.set_axis(["low", "high"]), title=""), "its first is 'low'"),
+    "no value against load": (lambda: plots.against_load(LOAD * math.nan, title=""), "figures['p99'] has no value"),
+    "a limit as text": (lambda: plots.against_load(LOAD, title="", limit="0.5"), "limit='0.5'"),
+    "theory as a number": (lambda: plots.against_load(LOAD, title="", exact=0.5), "exact=0.5"),
+    "a misspelt title": (lambda: plots.against_load(LOAD, titel=""), "did you mean 'title'"),
+    "a run as a frontier": (lambda: plots.frontier(RUN), "frontier: frame=<Run"),
+    "a frontier of texts": (
+        lambda: plots.frontier(pd.DataFrame({"usd_per_1000": ["1"], "p95_s": [1.0]})), "frame['usd_per_1000']"
+    ),
+    "another limit as text": (lambda: plots.frontier(LOAD, cost="p99", latency="p99", limit="1"), "limit='1'"),
+    "a ring of nothing": (lambda: plots.cycle({}, now=[], title=""), "stages={}"),
+    "a ring that is a list": (lambda: plots.cycle(["a"], now=[], title=""), "stages=['a']"),
+    "a stage that is not there": (lambda: plots.cycle({"Build": ""}, now=["build"], title=""), "no stage 'build'"),
+    "an average that is a run": (lambda: plots.welch(RUN, cut_h=0, label="", title=""), "averages=<Run"),
+    "an average without its line": (lambda: plots.welch(BARS, cut_h=0, label="", title=""), "no column 'mean'"),
+    "a run as a bill": (lambda: plots.cost_breakdown(RUN), "it should be a DataFrame such as run.invoice"),
+    "a bill of texts": (
+        lambda: plots.cost_breakdown(pd.DataFrame({"item": ["a"], "subtotal": ["1"]})), "invoice['subtotal']"
+    ),
+    "a few as text": (lambda: plots.cost_breakdown(RUN.invoice, at_most="3"), "at_most='3'"),
+    "no items": (lambda: plots.cost_breakdown(RUN.invoice, at_most=0), "at_most=0"),
+    "a run as stages": (lambda: plots.stages(RUN, unit="s", title=""), "durations=<Run"),
+    "no stages": (lambda: plots.stages(BARS.iloc[:0], unit="s", title=""), "durations is empty"),
+    "a stage of nan": (lambda: plots.stages(BARS * math.nan, unit="s", title=""), "durations['one']['bar']=nan"),
+    "a stage as text": (lambda: plots.stages(BARS.astype(str), unit="s", title=""), "durations['one'] should be"),
+    "a run as steps": (lambda: plots.dag(RUN, EDGES), "dag: steps=<Run"),
+    "an unknown why": (lambda: plots.dag(STEPS, EDGES.assign(why="dta")), "no why 'dta'; did you mean 'data'"),
+    "an unknown step": (lambda: plots.dag(STEPS, EDGES.assign(source="c")), "dag: there is no step 'c'"),
+    "a missing why": (lambda: plots.dag(STEPS, EDGES.drop(columns="why")), "edges has no column 'why'"),
+    "a run as what ran": (lambda: plots.gantt(RUN, TRIES), "gantt: steps=<Run"),
+    "no attempts": (lambda: plots.gantt(RAN, None), "attempts=None"),
+    "a few steps as text": (lambda: plots.gantt(RAN, TRIES, at_most="3"), "at_most='3'"),
+    "a run in place of its timeline": (
+        lambda: plots.run(RUN, alarms=NONE, latencies=None, title=""), "timeline=<Run"
+    ),
+    "an empty timeline": (
+        lambda: plots.run(RUN.timeline().iloc[:0], alarms=NONE, latencies=None, title=""), "timeline is empty"
+    ),
+    "a timeline of nobody": (
+        lambda: plots.run(timeline([1], [0]).drop(columns="Containers"), alarms=NONE, latencies=None, title=""),
+        "no column 'Instances' or 'Containers'",
+    ),
+    "latencies of a run as text": (
+        lambda: plots.run(RUN.timeline(), alarms=NONE, latencies="all", title=""), "latencies='all'"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_mistake_is_one_sentence(mistake: str) -> None:
+    import matplotlib.pyplot as plt
+
+    call, named = WRONG[mistake]
+    with pytest.raises(sl.ParameterError) as caught:
+        call()
+    text = str(caught.value)
+    assert named in text
+    assert "\n" not in text
+    assert text[-1] in ".?"
+    assert len(text) < 450
+    assert not plt.get_fignums()  # nothing half drawn
+
+
+def test_what_may_be_empty() -> None:
+    nothing = pd.DataFrame({"usd": [], "p99_s": []})
+    assert "None has both figures." in plots.frontier(nothing, cost="usd", latency="p99_s")
+    assert plots.comparison(BETWEEN * math.nan) == "None has a p95 latency."
+    assert plots.dag(STEPS.iloc[:0], EDGES.iloc[:0], title="Empty").startswith("Empty. 0 layers")
+    assert "Critical path: none" in plots.gantt(RAN.iloc[:0], TRIES.iloc[:0])
+    assert "at 95 %." in plots.against_load(LOAD.assign(p99=[0.0, 2.0]), title="From nothing")

@@ -8,7 +8,7 @@ only; or by contract.
 
     >>> from simlib.mlops import marketplace
     >>> listing = marketplace.listing("vision-tags")
-    >>> listing.monthly_fee(requests=100_000, hours=730.0)
+    >>> round(listing.monthly_fee(requests=100_000, hours=730.0), 2)
     120.0
 
 The listings here are invented, and say so.

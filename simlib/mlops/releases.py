@@ -4,7 +4,7 @@
     >>> table = releases.compare(releases=20, seed=7)
     >>> list(table.columns)
     ['by hand', 'by pipeline']
-    >>> table.loc["reproducible share", "by pipeline"]
+    >>> float(table.loc["reproducible share", "by pipeline"])
     1.0
 
 Both do the same work: prepare, train, evaluate, register, approve, deploy.  What differs is written down as assumptions

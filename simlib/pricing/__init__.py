@@ -6,7 +6,7 @@
 2.776
 """
 
-from simlib.pricing.catalog import CATALOG_DATE, Price, price
+from simlib.pricing.catalog import CATALOG_DATE, Price, price, priced_on
 from simlib.pricing.invoice import FreeTier, SavingsPlan, invoice
 from simlib.pricing.meters import (
     HOURS_PER_MONTH,
@@ -45,6 +45,7 @@ __all__ = [
     "job_hours",
     "marketplace_hours",
     "price",
+    "priced_on",
     "provisioned_concurrency",
     "s3_requests",
     "serverless_seconds",

@@ -84,6 +84,12 @@ class Allowance:
 
 
 @checked
+def priced_on(day: date) -> date:
+    """The day whose prices a run that starts on *day* pays: that day, but none before the catalog's own."""
+    return max(day, CATALOG_DATE)
+
+
+@checked
 def price(
     service: Text,
     sku: Text,

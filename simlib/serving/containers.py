@@ -63,11 +63,10 @@ class ServerlessEndpoint(Served):
         self.station = Station(_rules(deployment, log=log), [1], serverless_chunks(sim, workload, deployment))
         self.station.advance(sim.env.now)
         self.provisioned: list[tuple[float, int]] = [(sim.env.now, 0)]  # (time, containers kept warm from then on)
-        self._asked_for = 0
+        self._coming: list[int] = []  # how many will be warm, for each raise that is on its way
         if from_cold:
             self.provision(deployment.provisioned_concurrency)
         else:
-            self._asked_for = deployment.provisioned_concurrency
             self._keep_warm(deployment.provisioned_concurrency)
 
     # --- commands ---
@@ -80,22 +79,29 @@ class ServerlessEndpoint(Served):
                 f"provision: containers={containers} is not possible: "
                 f"it should be at most max_concurrency={self.deployment.max_concurrency}."
             )
-        more, self._asked_for = containers - self._asked_for, containers
         self.tell("provisioned concurrency", f"asked for {containers}")
-        if more > 0:
+        # asking for less holds for those on their way too; asking for more begins anew only for what is beyond them
+        self._coming = [min(each, containers) for each in self._coming]
+        if containers > max(self._coming, default=self._warm):
+            self._coming.append(containers)
             self.sim.env.process(self._come_up())
-        elif more < 0:
-            self._keep_warm(min(self.provisioned[-1][1], containers))
+        if containers < self._warm:
+            self._keep_warm(containers)
+
+    @property
+    def _warm(self) -> int:
+        """Containers kept warm now."""
+        return self.provisioned[-1][1]
 
     def _come_up(self) -> Story:
-        asked_for = self._asked_for
         yield pause(self.sim.env, self.deployment.provisioning_s, LIFE)
-        if self._asked_for >= asked_for > self.provisioned[-1][1]:
-            self._keep_warm(asked_for)
+        there = self._coming.pop(0)  # all take equally long: the first to be asked for is the first to come
+        if there > self._warm:
+            self._keep_warm(there)
 
     def _keep_warm(self, containers: int) -> None:
         self.advance()
-        change = containers - self.provisioned[-1][1]
+        change = containers - self._warm
         if change:
             self.station.provision(change)
             self.provisioned.append((self.sim.env.now, containers))

@@ -48,7 +48,8 @@ class Endpoint(Served):
         self.desired_log: list[tuple[float, int, int]] = []
         workers = [variant.workers for variant in self.variants]
         _check_targets(workload, [variant.name for variant in self.variants])
-        for kind in {variant.instance_type: None for variant in self.variants}:
+        everyone = (*self.variants, *([deployment.shadow] if deployment.shadow else []))
+        for kind in {variant.instance_type: None for variant in everyone}:
             check_on_offer(sim, "sagemaker_hosting", kind, f"instance_type={kind!r}")
         self.station = Station(_rules(deployment, log=log), workers, chunks(sim, workload, deployment, share=share))
         self.station.advance(sim.env.now)
@@ -65,7 +66,7 @@ class Endpoint(Served):
                 Autoscaler(self, v, deployment.policies)
         if deployment.shadow is not None:
             share = deployment.shadow_sampling_percentage / 100
-            copy, name = deployment.alone(deployment.shadow), f"{name}/shadow"
+            copy, name = deployment.alone(deployment.shadow), f"{name}-shadow"
             self.shadow = Endpoint(sim, copy, workload, name, log=log, from_cold=from_cold, share=share)
 
     # --- commands ---
@@ -86,9 +87,7 @@ class Endpoint(Served):
         """Take an instance out of service for good; it has `drain_s` seconds to finish what it has."""
         leaving = self._serving(instance)
         fleet = self.fleets[leaving.variant]
-        fleet.desired -= 1
-        self.desired_log.append((self.sim.env.now, leaving.variant, fleet.desired))
-        fleet.take_away(leaving)
+        fleet.let_go(leaving)
 
     @checked
     def crash(self, instance: Whole) -> None:

@@ -99,12 +99,20 @@ class Fleet:
 
     def set_desired(self, wanted: int, why: str) -> None:
         """Launch or take away instances until *wanted* serve or are on their way."""
-        self.endpoint.tell("capacity", f"{self.desired} → {wanted}: {why}", self.variant)
-        self.desired = wanted
-        self.endpoint.desired_log.append((self.env.now, self.variant, wanted))
+        self._ask_for(wanted, why)
         self._launch_missing()
         for instance in self._leaving(len(self._staying()) - wanted):
             self.take_away(instance)
+
+    def let_go(self, instance: Instance) -> None:
+        """Take this instance away, and ask for one less."""
+        self._ask_for(self.desired - 1, f"instance {instance.number} drained")
+        self.take_away(instance)
+
+    def _ask_for(self, wanted: int, why: str) -> None:
+        self.endpoint.tell("capacity", f"{self.desired} → {wanted}: {why}", self.variant)
+        self.desired = wanted
+        self.endpoint.desired_log.append((self.env.now, self.variant, wanted))
 
     def _staying(self) -> list[Instance]:
         return [i for i in self.endpoint.instances if i.variant == self.variant and i.staying]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Routing = Literal["RANDOM", "LEAST_OUTSTANDING_REQUESTS", "SHARED_QUEUE"]
 Refusal = Literal[429, 503]
+OF_EACH_VARIANT = ("instance_type", "initial_instance_count", "workers")
+"""What an endpoint with one model says of it, and one with variants leaves to each."""
 Percentage = Annotated[NonNegative, Field(gt=0, le=100)]
 BackoffFactor = Annotated[NonNegative, Field(ge=1)]
 
@@ -133,6 +135,10 @@ class RealTime:
     def __post_init__(self) -> None:
         if (self.model is None) == (self.variants is None):
             raise ValueError("give either model= or variants=, and not both.")
+        if self.variants is not None:
+            for name in OF_EACH_VARIANT:
+                if getattr(self, name) != RealTime.__dataclass_fields__[name].default:
+                    raise ValueError(f"{name}={getattr(self, name)!r} is each Variant's own: give it to the variants.")
         names = [variant.name for variant in (*self.fleets, *((self.shadow,) if self.shadow else ()))]
         if len(names) != len(set(names)):
             raise ValueError(f"variants={names} is not possible: each should have a name of its own.")
@@ -164,7 +170,8 @@ class RealTime:
 
     def alone(self, variant: Variant) -> "RealTime":
         """The deployment of one variant with a fixed number of instances: on it the copies for a shadow run."""
-        return replace(self, model=None, variants=(variant,), shadow=None, scaling=None, retry=None)
+        its_own = {name: RealTime.__dataclass_fields__[name].default for name in OF_EACH_VARIANT}
+        return replace(self, model=None, variants=(variant,), shadow=None, scaling=None, retry=None, **its_own)
 
     def deploy(self, sim: "Simulation", workload: "Workload", name: str, *, log: bool, from_cold: bool) -> "Endpoint":
         """The endpoint that `Simulation.deploy` asks for."""

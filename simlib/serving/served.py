@@ -1,6 +1,5 @@
 """What every running deployment is: a name, a workload, a station in the lanes, and the record it leaves."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +70,6 @@ class Served:
             per_instance=lane.per_instance[:, :minutes].copy(),
             histogram=lane.histogram[:, : int(sim.env.now // 3600) + 1].copy(),
             inside=np.bincount(inside["variant"], minlength=len(self.variants)),
-            waiting=self.station.waiting_and_running()[:, 0],
             events=sim.events_of(self.name),
             meters=tuple(self.meters()),
             assumptions=tuple(self.deployment.assumptions()),
@@ -113,7 +111,7 @@ def check_on_offer(sim: "Simulation", service: str, sku: str, parameter: str) ->
     ParameterError
         Naming *parameter* and what is on offer.
     """
-    day = max(sim.started_at.date(), pricing.CATALOG_DATE)
+    day = pricing.priced_on(sim.started_at.date())
     try:
         pricing.price(service, sku, region=sim.region, as_of=day)
     except ParameterError as error:
