@@ -205,7 +205,7 @@ class one_sentence:
 
 def shortly(value: object) -> str:
     """*value* as a sentence can hold it."""
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -26,7 +26,7 @@ import pandas as pd
 
 from simlib import pricing
 from simlib.parameters import NonNegative, ParameterError, Positive, checked, from_json, to_json
-from simlib.plots import Words
+from simlib.plots.style import Words
 from simlib.record import (
     ARRIVED,
     BILLED_MS,

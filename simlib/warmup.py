@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import SkipValidation
 
 from simlib.parameters import Count, ParameterError, Positive, Text, checked, nearest
-from simlib.plots import Words
+from simlib.plots.style import Words
 from simlib.replications import AnyDeployment, Jobs, Options, check_options, run_each
 from simlib.results import Run
 from simlib.workload import Workload

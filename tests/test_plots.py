@@ -11,6 +11,7 @@ import pytest
 
 import simlib as sl
 from simlib import experiments, plots, serving, workload
+from simlib.plots.many_runs import COMPARED
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +138,7 @@ RT, CALLS = serving.RealTime(sl.ModelProfile("m", sl.constant(0.05))), workload.
 RUN = sl.simulate(RT, CALLS, hours=0.05, seed=1)
 LOAD = pd.DataFrame({"p99": [0.4, 2.0]}, index=[0.5, 0.95])
 BETWEEN = pd.DataFrame(
-    {each: [1.0] for each in plots.COMPARED},
+    {each: [1.0] for each in COMPARED},
     pd.MultiIndex.from_tuples([("p95_s", "a")], names=["figure", "deployment"]),
 )
 STEPS = pd.DataFrame({"type": ["t", "t"], "layer": [0, 1]}, index=["a", "b"])

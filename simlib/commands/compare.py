@@ -346,6 +346,7 @@ def _picture(tried: Sequence[Tried], max_p99: float | None) -> tables.Picture:
     import matplotlib.pyplot as plt
 
     from simlib import plots
+    from simlib.plots.style import GREEN
 
     drawn = [each for each in tried if each.answers and not math.isnan(each.mean("p99_s"))]
     left_out = [each.option.name for each in tried if each not in drawn]
@@ -353,12 +354,12 @@ def _picture(tried: Sequence[Tried], max_p99: float | None) -> tables.Picture:
     words = str.__str__(plots.frontier(_plane(drawn), cost="usd", latency="p99_s", title=title))
     plt.gca().set_xlabel("bill of a month [dollars]")
     if max_p99 is not None:  # by ourselves: who keeps the limit is decided by the interval and not by the mean
-        plt.axhline(max_p99, color=plots.GREEN, linewidth=1.1)
+        plt.axhline(max_p99, color=GREEN, linewidth=1.1)
         plt.text(
             0.01,
             max_p99,
             f"limit {max_p99:g} s",
-            color=plots.GREEN,
+            color=GREEN,
             va="bottom",
             transform=plt.gca().get_yaxis_transform(),
         )

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from simlib.parameters import Count, Flag, ParameterError, Positive, Text, Whole, checked, nearest
-from simlib.plots import BLACK, BLUE, RED, Words, styled
+from simlib.plots.style import BLACK, BLUE, RED, Words, styled
 
 Method = Literal["auto", "tree", "linear", "kernel", "permutation", "exact"]
 Aggregation = Literal["mean_abs", "mean_sq", "median"]

@@ -48,7 +48,7 @@ from simlib.mlops.steps import (
 )
 from simlib.model import Constant, Law
 from simlib.parameters import Count, ParameterError, Text, checked, nearest
-from simlib.plots import Words
+from simlib.plots.style import Words
 from simlib.simulation import Simulation
 from simlib.turns import POLICY, pause
 

@@ -1,0 +1,27 @@
+"""Pictures: each draws a frame or an array, and returns in words what it shows.
+
+Plots know nothing of the rest of the library.  Which room draws what: `one_run`, `many_runs`, `money`, `ideas`,
+`pipelines`; they share `style` and, for what they are given, `checks`.
+"""
+
+from simlib.plots.ideas import cycle, stages
+from simlib.plots.many_runs import against_load, comparison, frontier, welch
+from simlib.plots.money import cost_breakdown
+from simlib.plots.one_run import run, tail
+from simlib.plots.pipelines import dag, gantt
+from simlib.plots.style import Words
+
+__all__ = [
+    "Words",
+    "against_load",
+    "comparison",
+    "cost_breakdown",
+    "cycle",
+    "dag",
+    "frontier",
+    "gantt",
+    "run",
+    "stages",
+    "tail",
+    "welch",
+]
