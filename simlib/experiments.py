@@ -26,7 +26,6 @@ from pydantic import SkipValidation
 from simlib.intervals import Confidence, Interval, interval
 from simlib.parameters import Count, ParameterError, Positive, Text, checked, nearest, shortly
 from simlib.replications import (
-    AnyDeployment,
     AtLeastTwo,
     Bar,
     Deployments,
@@ -36,6 +35,7 @@ from simlib.replications import (
     run_each,
 )
 from simlib.results import Run
+from simlib.simulation import AnyDeployment
 from simlib.warmup import WarmUp, moving_average, mser5, warm_up, welch
 from simlib.workload import Workload
 

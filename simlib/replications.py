@@ -16,19 +16,13 @@ from pydantic import AfterValidator, Field
 
 from simlib.parameters import ParameterError, nearest, shortly
 from simlib.results import Run
-from simlib.simulation import SHOW_PROGRESS_AFTER_S, simulate
+from simlib.simulation import SHOW_PROGRESS_AFTER_S, is_deployment, simulate
 from simlib.workload import Workload
 
 Measured = TypeVar("Measured")
 Options = Mapping[str, Any]
 
 # --- at the border ---------------------------------------------------------------------------------------------------
-
-
-def _serves(value: Any) -> Any:
-    if not callable(getattr(value, "deploy", None)) or isinstance(value, type):
-        raise ValueError(f"deployment={shortly(value)} is not possible: it should be one of serving's.")
-    return value
 
 
 def _named_and_serving(value: Any) -> dict[str, Any]:
@@ -40,12 +34,10 @@ def _named_and_serving(value: Any) -> dict[str, Any]:
     for name, deployment in value.items():
         if not isinstance(name, str) or not name:
             raise ValueError(f"deployments has the name {name!r}: it should be a text.")
-        try:
-            _serves(deployment)
-        except ValueError:
+        if not is_deployment(deployment):
             raise ValueError(
                 f"deployments[{name!r}]={shortly(deployment)} is not possible: it should be one of serving's."
-            ) from None
+            )
     return dict(value)
 
 
@@ -55,7 +47,6 @@ def _processes(value: Any) -> int | None:
     raise ValueError(f"n_jobs={value!r} is not possible: it should be a number of processes, or -1 for all cores.")
 
 
-AnyDeployment = Annotated[Any, AfterValidator(_serves)]
 Deployments = Annotated[Any, AfterValidator(_named_and_serving)]
 Jobs = Annotated[Any, AfterValidator(_processes)]
 AtLeastTwo = Annotated[int, Field(strict=True, ge=2)]

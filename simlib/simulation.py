@@ -70,17 +70,16 @@ class Deployment(Protocol):
     def deploy(self, sim: "Simulation", workload: Workload, name: str, *, log: bool, from_cold: bool) -> Any: ...
 
 
+def is_deployment(value: object) -> bool:
+    """Whether *value* is a way to serve a model, and not the class of one."""
+    return not isinstance(value, type) and callable(getattr(value, "deploy", None))
+
+
 def _deployment(value: object) -> object:
-    if isinstance(value, type) or not callable(getattr(value, "deploy", None)):
+    if not is_deployment(value):
         raise ValueError(
             f"deployment={shortly(value)} is not a way to serve a model; write for instance serving.RealTime(model)."
         )
-    return value
-
-
-def _workload(value: object) -> object:
-    if not isinstance(value, Workload):
-        raise ValueError(f"workload={shortly(value)} is not a workload; write for instance workload.poisson(rate=20).")
     return value
 
 
@@ -92,8 +91,7 @@ def _moment(value: object) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-Served = Annotated[Deployment, PlainValidator(_deployment)]
-Called = Annotated[Workload, PlainValidator(_workload)]
+AnyDeployment = Annotated[Deployment, PlainValidator(_deployment)]
 Process = Callable[..., Generator[simpy.Event, Any, Any]] | Generator[simpy.Event, Any, Any]
 
 
@@ -150,7 +148,7 @@ class Simulation:
     # --- what runs ---
 
     @checked
-    def deploy(self, deployment: Served, workload: Called, *, from_cold: Flag = False) -> Any:
+    def deploy(self, deployment: AnyDeployment, workload: Workload, *, from_cold: Flag = False) -> Any:
         """Start serving *workload* with *deployment*, now.
 
         Initial instances are in service at once, unless *from_cold*: then they launch first.
@@ -228,8 +226,8 @@ class Simulation:
 
 @checked
 def simulate(
-    deployment: Served,
-    workload: Called,
+    deployment: AnyDeployment,
+    workload: Workload,
     *,
     hours: Positive | None = None,
     days: Positive | None = None,

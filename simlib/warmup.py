@@ -14,8 +14,9 @@ from pydantic import SkipValidation
 
 from simlib.parameters import Count, ParameterError, Positive, Text, checked, nearest
 from simlib.plots.style import Words
-from simlib.replications import AnyDeployment, Jobs, Options, check_options, run_each
+from simlib.replications import Jobs, Options, check_options, run_each
 from simlib.results import Run
+from simlib.simulation import AnyDeployment
 from simlib.workload import Workload
 
 BATCH = 5

@@ -17,6 +17,10 @@ from simlib import workload
 from simlib.model import Numbers
 from simlib.parameters import ParameterError, from_json, to_json
 from simlib.workload import Workload, bursty, diurnal, files, from_counts, from_trace, nightly, on_off, poisson
+from simlib.workload.blocks import BLOCK
+from simlib.workload.counted import Counts
+from simlib.workload.recorded import Trace
+from simlib.workload.stream import Repeated, Sum
 
 DAY = 86_400.0
 
@@ -178,7 +182,7 @@ MANY = {
 def test_blocks_are_sorted_never_empty_and_small_at_first(name: str) -> None:
     load, last, first = MANY[name], 0.0, True
     for block in itertools.islice(load.blocks(_rng()), 40):
-        assert 1 <= len(block.times) <= 2 * workload.BLOCK
+        assert 1 <= len(block.times) <= 2 * BLOCK
         assert not first or len(block.times) <= 50_000
         assert block.times.dtype == np.float64
         assert block.times[0] >= last
@@ -298,7 +302,7 @@ def test_scaled_counts_keep_their_total() -> None:
     counts = [3, 1, 4, 1, 5, 9, 2, 6]
     half = from_counts(counts).scaled(0.5)
     assert half.expected(0, 1e6) == round(sum(counts) / 2)
-    assert isinstance(half, workload.Counts)
+    assert isinstance(half, Counts)
     assert (half.counts.values % 1 == 0).all()
 
 
@@ -349,7 +353,7 @@ def test_between_keeps_the_clock_and_the_requests_of_the_whole() -> None:
 def test_a_trace_is_repeated_back_to_back(last_s: float, requests: int, period_s: float) -> None:
     trace = from_trace(pd.DataFrame({"at": np.linspace(0, last_s, requests)}), time="at")
     again = trace.repeated(days=30)
-    assert isinstance(again, workload.Repeated)
+    assert isinstance(again, Repeated)
     assert again.every_s == period_s
     times = again.arrivals(0, 3 * period_s - 1e-6, _rng())
     assert times[requests : requests + 2].tolist() == (times[:2] + period_s).tolist()
@@ -544,8 +548,8 @@ def test_a_file_that_is_none_or_no_text_is_one_sentence(tmp_path: Path) -> None:
         (lambda: from_trace(pd.DataFrame({"at": [1.0, math.nan]}), time="at"), "row 2 .* is missing"),
         (lambda: from_trace(pd.DataFrame({"at": [None, "x"]}), time="at"), "row 1 .* is missing"),
         (lambda: from_trace(pd.DataFrame({"at": [True]}), time="at"), "type bool"),
-        (lambda: workload.Trace(Numbers([2.0, 1.0])), "times should be sorted"),
-        (lambda: workload.Trace([1.0, 2.0], {"A": [1.0]}), "should have 2 numbers"),
+        (lambda: Trace(Numbers([2.0, 1.0])), "times should be sorted"),
+        (lambda: Trace([1.0, 2.0], {"A": [1.0]}), "should have 2 numbers"),
         (lambda: poisson(1).scaled(0), "scaled: factor=0"),
         (lambda: poisson(1).scaled("twice"), "factor='twice'"),
         (lambda: nightly(1, at_hour=1).scaled(0.1), "leaves 0.1 items"),
@@ -555,10 +559,10 @@ def test_a_file_that_is_none_or_no_text_is_one_sentence(tmp_path: Path) -> None:
         (lambda: poisson(1).between(-5, 3), "start_s=-5"),
         (lambda: poisson(1).thinned(0), "share=0"),
         (lambda: poisson(1).thinned(1.1), "share=1.1"),
-        (lambda: poisson(1).arrivals(5, 3, _rng()), "are not a window"),
-        (lambda: poisson(1).expected(-1, 3), "are not a window"),
-        (lambda: workload.Sum((5,)), "parts=5 is not a workload"),
-        (lambda: workload.Sum(()), "at least one workload"),
+        (lambda: poisson(1).arrivals(5, 3, _rng()), "end_s=3 should be at least start_s=5"),
+        (lambda: poisson(1).expected(-1, 3), "start_s=-1"),
+        (lambda: Sum((5,)), "parts=5 is not a workload"),
+        (lambda: Sum(()), "at least one workload"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(wrong, words) -> None:

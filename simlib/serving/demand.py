@@ -14,7 +14,7 @@ from simlib.serving import lanes
 from simlib.serving.realtime import RealTime, Variant
 from simlib.serving.serverless import Serverless
 from simlib.serving.station import EMPTY, Chunk
-from simlib.workload import TARGET
+from simlib.workload.stream import TARGET
 
 if TYPE_CHECKING:
     from simlib.simulation import Simulation

@@ -18,7 +18,7 @@ from simlib.serving.fleet import Fleet, Instance, columns_of
 from simlib.serving.realtime import RealTime, named
 from simlib.serving.served import Served, check_on_offer, retry_rules
 from simlib.serving.station import Rules, Station
-from simlib.workload import TARGET
+from simlib.workload.stream import TARGET
 
 if TYPE_CHECKING:
     from simlib.simulation import Simulation
