@@ -20,7 +20,7 @@ from simlib.results import Run
 MEAN_RATE = 43e6 / 86400
 MODEL = sl.ModelProfile("tagger", service=sl.exponential(0.02), size_mb=450, load_seconds=8)
 TARGET_PER_MINUTE, WORKERS, MOST = 3600, 2, 20
-ALLOWED = 1.3  # at a period of 60 s (issue 3)
+ALLOWED = 1.3  # at a period of 60 s
 
 
 class Contestant(NamedTuple):

@@ -238,7 +238,7 @@ class Run:
         return frame.iloc[int(self.snapshot.begin_s // every_s) :]
 
     def plot(self) -> Words:
-        """The run in three pictures: traffic and instances, latency over time, the distribution of latency.
+        """The run in pictures: traffic, latency and instances over time, each instance's life, the tail of latency.
 
         Draws on a new matplotlib figure and returns what it shows in words.
         """
@@ -246,11 +246,26 @@ class Run:
 
         latencies = None if self.folded else self.latencies()
         alarms = self.events[self.events["kind"] == "alarm"]
-        return plots.run(self.timeline(), alarms=alarms, latencies=latencies, title=self._title())
+        return plots.run(
+            self.timeline(),
+            alarms=alarms,
+            latencies=latencies,
+            title=self._title(),
+            end_s=self.snapshot.end_s,
+            lives=self.instances,
+            most=self._most(),
+        )
+
+    def _most(self) -> int | None:
+        """The most instances that policies may ask for; None where they do not say, or it changes."""
+        policies = getattr(self.snapshot.deployment, "policies", ())
+        found = {getattr(policy, "max_capacity", None) for policy in policies} - {None}
+        return found.pop() if len(found) == 1 and len(self.snapshot.variants) == 1 else None
 
     def _title(self) -> str:
         figures = self.summary()
-        return f"{figures['completed']:,} answers, p99 {figures['p99_s']:.4g} s, {figures['usd']:.4g} dollars"
+        errors = f"{100 * figures['error_rate']:.3g} % errors, " if figures["error_rate"] > 0 else ""
+        return f"{figures['completed']:,} answers, {errors}p99 {figures['p99_s']:.4g} s, {figures['usd']:.4g} dollars"
 
     def __repr__(self) -> str:
         hours = (self.snapshot.end_s - self.snapshot.begin_s) / 3600

@@ -132,6 +132,102 @@ def test_a_partial_period_is_no_rate(begins, end_s, counts, words) -> None:
     assert len(drawn) == sum(begin in (0, 60, 120, 180) for begin in begins) - (not whole)
 
 
+def lives(**stages: list[float]) -> pd.DataFrame:
+    """Two instances; the second is launched at minute 1, up at 2, in service at 3, draining at 6 and gone at 6.5."""
+    usual = {"launched_s": [0, 60], "machine_up_s": [0, 120], "in_service_s": [0, 180], "draining_s": [math.inf, 360]}
+    return pd.DataFrame({**usual, "gone_s": [math.inf, 390], "ended": ["", "drained"], **stages})
+
+
+def scaled(asked_for: list[int], *, serving: list[int]) -> pd.DataFrame:
+    frame = timeline([600.0] * len(asked_for), [60.0 * k for k in range(len(asked_for))]).drop(columns="Containers")
+    return frame.assign(Instances=serving, DesiredInstances=asked_for)
+
+
+def titles() -> list[str]:
+    import matplotlib.pyplot as plt
+
+    return [axes.get_title(loc="left") for axes in plt.gcf().axes]
+
+
+def stages_drawn() -> dict[str, list[list[float]]]:
+    """Of each stage of the lives' picture: begin and end of every instance, in the picture's unit."""
+    import matplotlib.pyplot as plt
+
+    ax = next(ax for ax in plt.gcf().axes if ax.get_title(loc="left") == "Each instance's life")
+    return {
+        str(found.get_label()): [segment[:, 0].tolist() for segment in found.get_segments()] for found in ax.collections
+    }
+
+
+def test_each_stage_of_a_life_is_drawn_where_it_was() -> None:
+    frame = scaled([1, 2, 2, 2, 2, 2, 1, 1], serving=[1, 1, 1, 2, 2, 2, 1, 1])
+    words = plots.run(frame, alarms=NONE, latencies=None, title="A run", lives=lives())
+    assert stages_drawn() == {
+        "launching": [[0, 0], [1, 2]],
+        "starting": [[0, 0], [2, 3]],
+        "in service": [[0, 8], [3, 6]],
+        "draining": [[8, 8], [6, 6.5]],
+    }
+    assert words.endswith("The capacity asked for changed 2 times.")
+
+
+def test_a_launch_that_was_cancelled_never_serves_and_a_crash_is_marked() -> None:
+    gone = lives(in_service_s=[0, math.inf], draining_s=[240, 150], gone_s=[240, 150], ended=["crashed", "cancelled"])
+    plots.run(scaled([1] * 5, serving=[1] * 5), alarms=NONE, latencies=None, title="A run", lives=gone)
+    assert stages_drawn() == {
+        "launching": [[0, 0], [1, 2]],
+        "starting": [[0, 0], [2, 2.5]],
+        "in service": [[0, 4], [2.5, 2.5]],
+        "draining": [[4, 4], [2.5, 2.5]],
+    }
+    import matplotlib.pyplot as plt
+
+    marks = {line.get_label(): line.get_xydata().tolist() for ax in plt.gcf().axes for line in ax.lines}
+    assert marks["crashed"] == [[4, 0]]
+    assert "not healthy" not in marks
+
+
+def test_lives_that_never_change_are_not_drawn() -> None:
+    still = lives().iloc[:1]
+    plots.run(scaled([1, 1], serving=[1, 1]), alarms=NONE, latencies=None, title="A run", lives=still)
+    assert "Each instance's life" not in titles()
+
+
+def test_a_fleet_at_its_most_says_so() -> None:
+    frame = scaled([1, 2, 2, 2], serving=[1, 1, 2, 2])
+    words = plots.run(frame, alarms=NONE, latencies=None, title="A run", most=2)
+    assert words.endswith("changed once. It stood at the most allowed, 2, for 75 % of the time.")
+    assert "most" not in plots.run(frame, alarms=NONE, latencies=None, title="A run", most=3)
+
+
+def test_alarms_without_data_are_told_apart() -> None:
+    told = [
+        "AlarmHigh: OK → ALARM (x 5)",
+        "AlarmHigh: ALARM → OK (x 1)",
+        "AlarmLow: OK → INSUFFICIENT_DATA (x no data)",
+    ]
+    alarms = pd.DataFrame({"time_s": [60.0, 120.0, 180.0], "detail": told})
+    words = plots.run(scaled([1] * 5, serving=[1] * 5), alarms=alarms, latencies=None, title="A run")
+    assert words.endswith("Alarms changed state 3 times, 1 of them for want of data.")
+    import matplotlib.pyplot as plt
+
+    signs = [line for line in plt.gcf().axes[2].lines if line.get_marker() in ("^", "v", "D")]
+    assert [(s.get_xdata()[0], s.get_marker(), s.get_markerfacecolor() == "white") for s in signs] == [
+        (1, "^", False),
+        (2, "^", True),
+        (3, "D", True),
+    ]
+
+
+def test_a_run_that_scales_draws_its_lives_and_its_errors() -> None:
+    policy = serving.TargetTracking(60, max_capacity=2, out_datapoints=1)
+    fleet = serving.RealTime(sl.ModelProfile("m", sl.constant(1.0)), scaling=policy, queue_limit=1)
+    words = sl.simulate(fleet, workload.poisson(rate=3), hours=0.3).plot()
+    assert "Each instance's life" in titles()
+    assert "% errors, p99" in words
+    assert "It stood at the most allowed, 2, for" in words
+
+
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 RT, CALLS = serving.RealTime(sl.ModelProfile("m", sl.constant(0.05))), workload.poisson(rate=2)

@@ -7,9 +7,23 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator
 
-from simlib.parameters import NonNegative, ParameterError, checked, shortly
+from simlib.parameters import Count, NonNegative, ParameterError, checked, shortly
 from simlib.plots.checks import Title, frame_like
-from simlib.plots.style import BLACK, BLUE, GREEN, RED, SKY, Words, color_of, line_of, new_figure, show, styled
+from simlib.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    Words,
+    color_of,
+    line_of,
+    new_figure,
+    show,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +65,8 @@ def _axes(value: object) -> object:
 
 
 Timeline = Annotated[pd.DataFrame, frame_like("timeline", "run.timeline()", numbers=COUNTED)]
+STAGES = ("launched_s", "machine_up_s", "in_service_s", "draining_s", "gone_s")
+Lives = Annotated[pd.DataFrame, frame_like("lives", "run.instances", numbers=STAGES, others=["ended"], empty=True)]
 Alarms = Annotated[pd.DataFrame, frame_like("alarms", "run.events", numbers=["time_s"], others=["detail"], empty=True)]
 Latencies = Annotated[Any, BeforeValidator(_latencies)]
 Picture = Annotated[Any, BeforeValidator(_axes)]  # matplotlib is loaded only where something is drawn
@@ -64,6 +80,8 @@ def run(
     latencies: Latencies | None,
     title: Title,
     end_s: NonNegative | None = None,
+    lives: Lives | None = None,
+    most: Count | None = None,
 ) -> Words:
     """A run's traffic, latency and instances over time, and the distribution of its latency.
 
@@ -80,19 +98,28 @@ def run(
     end_s : float or None
         When the run ended [s]; by default the last period is a whole one.  A period that is not whole counts neither
         in the rates nor in the words, unless there is no other.
+    lives : DataFrame or None
+        The stages of each instance's life, as `Run.instances` gives them; drawn where any came or went.
+    most : int or None
+        How many instances may be asked for; drawn where that many were.
     """
     what = "Instances" if "Instances" in timeline else "Containers"
     if what not in timeline:
         raise ParameterError("run: timeline has no column 'Instances' or 'Containers', such as run.timeline() has.")
+    time, unit, ticks = _time_axis(timeline)
+    scale = (time[1] - time[0]) / (timeline.index[1] - timeline.index[0]) if len(timeline) > 1 else 1 / 60
+    lengths, whole = _periods(timeline, end_s)
+    rates = (timeline["Invocations"] / lengths)[whole]
+    errors = (timeline[["Invocation4XXErrors", "Invocation5XXErrors"]].sum(axis=1) / lengths)[whole]
+    asked_for = timeline.get("DesiredInstances", pd.Series(dtype=int))
+    most = most if (asked_for == most).any() else None
+    if lives is not None and not _changing(lives):
+        lives = None
+    heights = [2.0, 2.0, 2.0] + [2.0] * (lives is not None) + [2.4] * (latencies is not None)
     with styled():
-        heights = [2, 2, 2] + [2.4] * (latencies is not None)
         figure, axes = new_figure(len(heights), 1, height=0.95 * sum(heights), height_ratios=heights)
-        top, middle, third = axes[:3, 0]
-        time, unit, ticks = _time_axis(timeline)
-        lengths, whole = _periods(timeline, end_s)
+        top, middle, third = over_time = list(axes[:3, 0])
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-        rates = (timeline["Invocations"] / lengths)[whole]
-        errors = (timeline[["Invocation4XXErrors", "Invocation5XXErrors"]].sum(axis=1) / lengths)[whole]
         top.plot(time[whole], rates, color=BLUE, linewidth=0.9)
         top.set(ylabel="requests/s", title="Traffic")
         if errors.any():
@@ -101,25 +128,49 @@ def run(
         middle.plot(time, timeline["ModelLatency"], color=RED, linewidth=0.9)
         middle.set(ylabel="mean [s]", title="Latency of the requests answered in each minute")
         _busy(third, time, timeline, what)
-        third.set_xlabel(f"time [{unit}]")
+        if most is not None:
+            third.axhline(most, color=GREEN, linewidth=1.1, linestyle=":")
+            place: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "xytext": (-4, 2)}
+            third.annotate(f"at most {most}", (1, most), **place, ha="right", color=GREEN, fontsize=9)
         if len(alarms):
-            _alarms(third, alarms, time[-1] / timeline.index[-1] if len(timeline) > 1 else 1.0)
+            _alarms(third, alarms, scale)
+        if lives is not None:
+            over_time.append(axes[3, 0])
+            _lives(axes[3, 0], lives, scale, float(timeline.index[-1] + lengths[-1]))
+        for axis in over_time:
+            axis.set(xticks=ticks, xlim=(ticks[0], ticks[-1]))
+            axis.tick_params(labelbottom=axis is over_time[-1])
         for axis in (top, middle, third):
-            axis.set(xticks=ticks, xlim=(ticks[0], ticks[-1]), ylim=(0, None))
-        if len(alarms):  # their signs stand above the lines
-            third.set_ylim(top=1.25 * timeline[timeline.columns.intersection([what, "DesiredInstances"])].max().max())
-        top.tick_params(labelbottom=False)
-        middle.tick_params(labelbottom=False)
+            axis.set_ylim(bottom=0)
+        room = 1.25 if len(alarms) else 1.1  # the alarms' signs stand above the lines
+        highest = timeline[timeline.columns.intersection([what, "DesiredInstances"])].max().max()
+        third.set_ylim(top=room * max(highest, 1))
+        over_time[-1].set_xlabel(f"time [{unit}]" + (f"      {over_time[-1].get_xlabel()}" if lives is None else ""))
         if latencies is not None:
-            tail(latencies, ax=axes[3, 0])
+            tail(latencies, ax=axes[-1, 0])
     show()
     told = timeline[whole]
     return Words(
         f"{title}. Traffic {rates.min():.3g} to {rates.max():.3g} requests/s, "
         f"{what.lower()} {told[what].min():.3g} to {told[what].max():.3g}, "
         f"workers busy {100 * told['Utilization'].mean():.3g} % of the time."
-        + (f" Alarms changed state {len(alarms)} times." if len(alarms) else "")
+        + _said_of_scaling(asked_for, alarms, most)
     )
+
+
+def _said_of_scaling(asked_for: pd.Series, alarms: pd.DataFrame, most: int | None) -> str:
+    """How often anything changed, and whether the fleet was as large as it may be."""
+    changes, silent = int((asked_for.diff().fillna(0) != 0).sum()), sum(map(_silent, alarms["detail"]))
+    said = f" The capacity asked for changed {_times(changes)}." if changes else ""
+    if most is not None:
+        said += f" It stood at the most allowed, {most}, for {100 * (asked_for == most).mean():.3g} % of the time."
+    if len(alarms):
+        said += f" Alarms changed state {_times(len(alarms))}{f', {silent} of them for want of data' * bool(silent)}."
+    return said
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _periods(timeline: pd.DataFrame, end_s: float | None) -> tuple[np.ndarray, np.ndarray]:
@@ -159,21 +210,58 @@ def _busy(ax: "Axes", time: np.ndarray, timeline: pd.DataFrame, what: str) -> No
 def _alarms(ax: "Axes", alarms: pd.DataFrame, scale: float) -> None:
     """Where alarms changed state, on the upper edge: up and down for high and low ones, filled while they are on."""
     for when, detail in zip(alarms["time_s"], alarms["detail"], strict=True):
-        on = "→ ALARM" in detail
-        marker = "v" if "Low" in detail else "^"
+        marker = "D" if _silent(detail) else "v" if "Low" in detail else "^"
         ax.plot(
             [when * scale],
             [0.96],
             marker=marker,
             color=RED,
-            markerfacecolor=RED if on else "white",
-            markersize=7,
+            markerfacecolor=RED if "→ ALARM" in detail else "white",
+            markersize=5 if marker == "D" else 7,
             linestyle="none",
             transform=ax.get_xaxis_transform(),
             clip_on=False,
             zorder=5,
         )
-    ax.set_xlabel(f"{ax.get_xlabel()}      ▲ ▼ alarm high, low: on    △ ▽ off")
+    key = "▲ ▼ alarm high, low: on    △ ▽ off"
+    ax.set_xlabel(f"{key}    ◇ no data" if any(map(_silent, alarms["detail"])) else key)
+
+
+def _silent(detail: str) -> bool:
+    """Whether an alarm's change of state is for want of data."""
+    return "→ INSUFFICIENT_DATA" in detail
+
+
+def _changing(lives: pd.DataFrame) -> bool:
+    """Whether any instance came or went."""
+    return bool((lives["in_service_s"] > lives["launched_s"]).any() or np.isfinite(lives["draining_s"]).any())
+
+
+def _lives(ax: "Axes", lives: pd.DataFrame, scale: float, end: float) -> None:
+    """A row for each instance, from the bottom: the stages of its life, and how it was lost."""
+    edges = lives[list(STAGES)].to_numpy(dtype=float).clip(max=end)
+    edges = np.minimum(edges, edges[:, -1:]) * scale  # what never came ends with the life
+    rows = np.arange(len(lives))
+    width = float(np.clip(70 / max(len(lives), 1), 0.8, 7))
+    stages = {"launching": ORANGE, "starting": SKY, "in service": GREEN, "draining": PURPLE}
+    for stage, (name, color) in enumerate(stages.items()):
+        ax.hlines(rows, edges[:, stage], edges[:, stage + 1], colors=color, linewidth=width, label=name)
+    for how, color in (("crashed", RED), ("not healthy", BLACK)):
+        lost = (lives["ended"] == how).to_numpy()
+        if lost.any():
+            ax.plot(edges[lost, -1], rows[lost], "X", color=color, markersize=7, label=how, linestyle="none")
+    ax.set(yticks=[], ylim=(-0.8, len(lives) - 0.2), ylabel=f"{len(lives)} instances")
+    ax.set_title("Each instance's life")
+    ax.grid(visible=False, axis="y")
+    ax.legend(
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=6,
+        fontsize=8,
+        borderaxespad=0.2,
+        handlelength=1,
+        columnspacing=1,
+    )
 
 
 def _time_axis(timeline: pd.DataFrame) -> tuple[np.ndarray, str, np.ndarray]:
