@@ -9,14 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simlib import pricing
-from simlib.parameters import NonNegative, ParameterError, Text, Whole, checked, nearest
+from simlib.parameters import NonNegative, ParameterError, Text, checked, nearest
 from simlib.record import Snapshot
 from simlib.serving import lanes
-from simlib.serving.autoscaler import Autoscaler
 from simlib.serving.demand import chunks
-from simlib.serving.fleet import Fleet, Instance, columns_of
+from simlib.serving.hosted import Hosted
 from simlib.serving.realtime import RealTime, named
-from simlib.serving.served import Served, check_on_offer, retry_rules
+from simlib.serving.served import check_on_offer, retry_rules
 from simlib.serving.station import Rules, Station
 from simlib.workload.stream import TARGET
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from simlib.workload import Workload
 
 
-class Endpoint(Served):
+class Endpoint(Hosted):
     """A real-time deployment that is running.  `Simulation.deploy` makes one."""
 
     deployment: RealTime
@@ -43,9 +42,7 @@ class Endpoint(Served):
     ) -> None:
         super().__init__(sim, deployment, workload, name, log=log)
         self.variants = deployment.fleets
-        self.instances: list[Instance] = []
         self.shadow: Endpoint | None = None
-        self.desired_log: list[tuple[float, int, int]] = []
         workers = [variant.workers for variant in self.variants]
         _check_targets(workload, [variant.name for variant in self.variants])
         everyone = (*self.variants, *([deployment.shadow] if deployment.shadow else []))
@@ -54,16 +51,7 @@ class Endpoint(Served):
         self.station = Station(_rules(deployment, log=log), workers, chunks(sim, workload, deployment, share=share))
         self.station.advance(sim.env.now)
         self.station.weigh([variant.weight for variant in self.variants])
-        self.fleets = [Fleet(self, v) for v in range(len(self.variants))]
-        for v, (variant, fleet) in enumerate(zip(self.variants, self.fleets, strict=True)):
-            if from_cold:
-                fleet.set_desired(variant.initial_instance_count, "deployed")
-            else:
-                for _ in range(variant.initial_instance_count):
-                    fleet.appear()
-                self.desired_log.append((sim.env.now, v, fleet.desired))
-            if deployment.policies:
-                Autoscaler(self, v, deployment.policies)
+        self.staff(from_cold=from_cold)
         if deployment.shadow is not None:
             share = deployment.shadow_sampling_percentage / 100
             copy, name = deployment.alone(deployment.shadow), f"{name}-shadow"
@@ -78,24 +66,6 @@ class Endpoint(Served):
             self.shadow.advance()
 
     @checked
-    def scale_to(self, instances: Whole, *, variant: Text | None = None) -> None:
-        """Ask for so many instances: missing ones are launched, surplus ones drained (or cancelled on their way)."""
-        self.set_desired(named(self.variants, variant), instances, "asked for")
-
-    @checked
-    def drain(self, instance: Whole) -> None:
-        """Take an instance out of service for good; it has `drain_s` seconds to finish what it has."""
-        leaving = self._serving(instance)
-        fleet = self.fleets[leaving.variant]
-        fleet.let_go(leaving)
-
-    @checked
-    def crash(self, instance: Whole) -> None:
-        """An instance dies at once, and everything it had not answered fails.  The platform launches another."""
-        dying = self._serving(instance)
-        self.fleets[dying.variant].crash(dying)
-
-    @checked
     def set_weights(self, weights: Mapping[Text, NonNegative]) -> None:
         """From now on requests go to variants in proportion to these weights; those not named keep theirs."""
         self.advance()
@@ -107,49 +77,16 @@ class Endpoint(Served):
         self.station.weigh(now)
         self.tell("weights", ", ".join(f"{v.name}={w:g}" for v, w in zip(self.variants, now, strict=True)))
 
-    # --- for whoever decides ---
-
-    def in_service(self, variant: int) -> int:
-        """Instances of a variant that take requests now."""
-        return self.fleets[variant].in_service
-
-    @property
-    def desired(self) -> list[int]:
-        """Instances asked for, for each variant."""
-        return [fleet.desired for fleet in self.fleets]
-
-    def set_desired(self, variant: int, wanted: int, why: str) -> None:
-        """Ask for *wanted* instances of a variant, and note why."""
-        self.fleets[variant].set_desired(wanted, why)
-
-    def _serving(self, number: int) -> Instance:
-        serving = {i.number: i for i in self.instances if i.serving}
-        if number not in serving:
-            raise ParameterError(f"{self.name} has no instance {number!r} in service; it has {list(serving)}.")
-        return serving[number]
-
     # --- what came of it ---
 
     def snapshot(self, **of_its_kind: Any) -> Snapshot:
-        """The record at the clock's instant, with the lives of the instances."""
-        return super().snapshot(
-            instances=columns_of(self.instances),
-            desired=tuple(self.desired_log),
-            shadow=None if self.shadow is None else self.shadow.snapshot(),
-            **of_its_kind,
-        )
+        """The record at the clock's instant, and that of the copies."""
+        shadow = None if self.shadow is None else self.shadow.snapshot()
+        return super().snapshot(shadow=shadow, **of_its_kind)
 
     def meters(self) -> Iterator[pricing.Meter]:
-        """Instances from their machine being up to their end, their storage, and the payloads that went through."""
-        now = self.sim.env.now
-        for v, variant in enumerate(self.variants):
-            lives = [i for i in self.instances if i.variant == v and i.machine_up_s < now]
-            lived = [min(i.gone_s, now) - i.machine_up_s for i in lives]
-            hours = pricing.billed_seconds(lived, "sagemaker_hosting") / 3600
-            of = f" ({variant.name})" if len(self.variants) > 1 else ""
-            yield pricing.hosting_hours(variant.instance_type, hours, item=f"{variant.instance_type} instances{of}")
-            yield pricing.endpoint_storage(self.deployment.volume_size_in_gb, hours, item=f"Storage{of}")
-        yield from self.payloads()
+        """What its instances, their storage and its payloads cost, and those of the copies."""
+        yield from super().meters()
         if self.shadow is not None:
             for meter in self.shadow.meters():
                 yield replace(meter, item=f"{meter.item or meter.sku} (shadow)")

@@ -7,7 +7,7 @@ Each instance is one SimPy process.  What is not documented by the platform is a
 """
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +18,7 @@ from simlib.parameters import NonNegative, Positive, config
 from simlib.turns import FAULT, LIFE, pause
 
 if TYPE_CHECKING:
-    from simlib.serving.endpoint import Endpoint
+    from simlib.serving.hosted import Hosted
 
 Story = Generator[simpy.Event, Any, None]
 
@@ -59,6 +59,21 @@ class InstanceLife:
         """Seconds to fetch the model's artifact and load it, once the container runs."""
         return model.size_mb / self.download_mb_per_s + model.load_seconds
 
+    def assumptions(self) -> Iterator[tuple[str, object, str, str]]:
+        """(parameter, value, mark, source) of every stage left as it is that the platform does not document."""
+        usual = InstanceLife()
+        for name, source in _ASSUMPTIONS.items():
+            if getattr(self, name) == getattr(usual, name):
+                yield f"instance_life.{name}", getattr(self, name), "U", source
+
+
+_ASSUMPTIONS = {
+    "launch": "3–5 minutes until in service are typical (users' reports)",
+    "container_start": "3–5 minutes until in service are typical (users' reports)",
+    "download_mb_per_s": "undocumented",
+    "scale_in_takes": "undocumented",
+}
+
 
 @dataclass
 class Instance:
@@ -87,7 +102,7 @@ class Instance:
 class Fleet:
     """The instances of one variant, and how many of them are wanted."""
 
-    def __init__(self, endpoint: "Endpoint", variant: int) -> None:
+    def __init__(self, endpoint: "Hosted", variant: int) -> None:
         self.endpoint, self.variant = endpoint, variant
         self.env, self.life = endpoint.sim.env, endpoint.deployment.instance_life
         self.model = endpoint.variants[variant].model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from simlib.record import BUSY_NS, COMPLETED, EXPIRED, FAILED, LATENCY_NS, REJECTED, TIMED_OUT
 
 if TYPE_CHECKING:
-    from simlib.serving.endpoint import Endpoint
+    from simlib.serving.hosted import Hosted
 
 ERRORS = (REJECTED, EXPIRED, TIMED_OUT, FAILED)
 SHARES = -1  # not a column of the tally: the sum of 1 / instances in service over the attempts
@@ -18,7 +18,7 @@ SHARES = -1  # not a column of the tally: the sum of 1 / instances in service ov
 class Readings:
     """One reader of one metric of one variant."""
 
-    def __init__(self, endpoint: "Endpoint", variant: int, metric: str) -> None:
+    def __init__(self, endpoint: "Hosted", variant: int, metric: str) -> None:
         self.endpoint, self.variant, self._value = endpoint, variant, getattr(self, f"_{metric}")
         self._at = endpoint.sim.env.now
         self._before: dict[int, float] = {}  # what was counted, by the last reading, in its minute

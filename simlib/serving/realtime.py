@@ -9,7 +9,7 @@ from pydantic import Field
 from simlib.model import ModelProfile
 from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Text, Whole, config, nearest
 from simlib.serving.fleet import InstanceLife
-from simlib.serving.scaling import Scaling, TargetTracking, Watching, common_bounds
+from simlib.serving.scaling import Scaling, common_bounds, scaling_assumptions
 
 if TYPE_CHECKING:
     from simlib.serving.endpoint import Endpoint
@@ -186,29 +186,8 @@ class RealTime:
             yield "cancel_on_timeout", False, "U", "undocumented: a worker goes on after its caller has given up"
         if self.routing != "SHARED_QUEUE":
             yield "bound on arrival", True, "U", "undocumented: a request waits at the instance it was routed to"
-        life, usual = self.instance_life, InstanceLife()
-        for name, source in _LIFE_ASSUMPTIONS.items():
-            if getattr(life, name) == getattr(usual, name):
-                yield f"instance_life.{name}", getattr(life, name), "U", source
-        yield from self._scaling_assumptions()
-
-    def _scaling_assumptions(self) -> Iterator[tuple[str, object, str, str]]:
-        tracking = [policy for policy in self.policies if isinstance(policy, TargetTracking)]
-        if tracking:
-            source = "AWS says only: out in proportion, in with caution"
-            yield "scaling: wanted", "ceil(instances * metric / target)", "U", source
-        if any((policy.out_datapoints, policy.in_datapoints, policy.in_factor) == (3, 15, 0.9) for policy in tracking):
-            yield "scaling: alarms", "3 above target, 15 below 0.9 of it", "S", "seen by users in the alarms AWS makes"
-        if any(isinstance(policy, Watching) and policy.metric_delay_s == 0 for policy in self.policies):
-            yield "scaling: metric_delay_s", 0.0, "U", "undocumented: how long a period's value takes to be known"
-
-
-_LIFE_ASSUMPTIONS = {
-    "launch": "3–5 minutes until in service are typical (users' reports)",
-    "container_start": "3–5 minutes until in service are typical (users' reports)",
-    "download_mb_per_s": "undocumented",
-    "scale_in_takes": "undocumented",
-}
+        yield from self.instance_life.assumptions()
+        yield from scaling_assumptions(self.policies)
 
 
 def named(variants: Sequence[Variant], name: str | None) -> int:

@@ -4,7 +4,7 @@ The names are Application Auto Scaling's.  `autoscaler` has the processes that f
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -237,3 +237,15 @@ def common_bounds(policies: Sequence[Scaling]) -> tuple[int, int]:
             f"scaling: all policies should have the same min_capacity and max_capacity, not {sorted(bounds)}."
         )
     return bounds.pop() if bounds else (0, NO_BOUND)
+
+
+def scaling_assumptions(policies: Sequence[Scaling]) -> Iterator[tuple[str, object, str, str]]:
+    """(parameter, value, mark, source) of what these policies do that the platform does not document."""
+    tracking = [policy for policy in policies if isinstance(policy, TargetTracking)]
+    if tracking:
+        source = "AWS says only: out in proportion, in with caution"
+        yield "scaling: wanted", "ceil(instances * metric / target)", "U", source
+    if any((policy.out_datapoints, policy.in_datapoints, policy.in_factor) == (3, 15, 0.9) for policy in tracking):
+        yield "scaling: alarms", "3 above target, 15 below 0.9 of it", "S", "seen by users in the alarms AWS makes"
+    if any(isinstance(policy, Watching) and policy.metric_delay_s == 0 for policy in policies):
+        yield "scaling: metric_delay_s", 0.0, "U", "undocumented: how long a period's value takes to be known"
