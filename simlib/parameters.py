@@ -193,6 +193,8 @@ class one_sentence:
             return f"{self.owner}: {shortly(value)} has no name; write parameter=value, one of {names}."
         wanted = first["msg"].removeprefix("Input ").removeprefix("String ")
         wanted = wanted.replace("a dictionary or an instance of", "a")
+        if first["type"] == "sequence_str":
+            wanted = f"should be a list, such as [{value!r}]"
         return f"{self.owner}: {name}={shortly(value)} is not possible: it {wanted}{_hint(value, wanted)}."
 
     def _name(self, place: Iterable[str | int]) -> str:

@@ -224,7 +224,7 @@ def test_examples_of_the_guide() -> None:
 def test_nothing_over_nothing_is_nan_with_a_reason() -> None:
     found = after(people((0, 0, 5, 5), (0, 0, 4, 6)))
     assert math.isnan(found.loc["DI", "value"])
-    assert "0 in both (0/0)" in found.loc["DI", "reading"]
+    assert "no positive predictions in a and d (0/0)" in found.loc["DI", "reading"]
     assert "no positive predictions in a and d" in found.loc["DAR", "reading"]
     assert found.loc["DPPL", "value"] == 0
 
@@ -308,6 +308,10 @@ ASK = {"label": "y", "facet": "sex", "disadvantaged": ["f"]}
 WRONG = {
     "a misspelt column": ({"label": "yy"}, "no column label='yy'; did you mean 'y'"),
     "a misspelt value": ({"disadvantaged": ["female"]}, "did you mean 'femal'"),
+    "another case": ({"disadvantaged": ["M"]}, "did you mean 'm'"),
+    "a text for a number": ({"positive": ["yes"]}, "no row has positive='yes' in 'y', which holds 1, 0"),
+    "a share taken for categories": ({"label": "share"}, "a threshold needs its kind 'continuous'"),
+    "lists in a column": ({"facet": "many"}, "column 'many' holds a list in each row"),
     "a text for a list": ({"disadvantaged": "f"}, "list of values, such as ['f']"),
     "a number for a list": ({"disadvantaged": 3}, "facet_kind='continuous'"),
     "a list for a threshold": ({"label_kind": "continuous"}, "should be a threshold"),
@@ -322,12 +326,49 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_one_sentence(name: str) -> None:
-    frame = pd.DataFrame({"sex": ["femal", "m"] * 5, "y": [1, 0] * 5})
+    frame = pd.DataFrame({"sex": ["femal", "m"] * 5, "y": [1, 0] * 5, "share": [0.5, 0.2] * 5, "many": [[1]] * 10})
     changed, words = WRONG[name]
     with pytest.raises(ParameterError) as caught:
         pretraining(frame, **(ASK | changed))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+WRONG_PREDICTIONS = {
+    "a probability without its threshold": ({"predicted": "share"}, "in predicted probability_threshold=0.5"),
+    "no probability": ({"predicted": "x", "probability_threshold": 0.5}, "should hold probabilities"),
+    "no features": ({"features": []}, "features=[] is not possible"),
+    "a feature for a list": ({"features": "x"}, "should be a list, such as ['x']"),
+    "an infinite feature": ({"features": ["x"]}, "feature 'x' is infinite in some rows"),
+    "a feature in words": ({"features": ["sex"]}, "code its values as 0 and 1"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PREDICTIONS)
+def test_a_mistake_about_predictions_is_one_sentence(name: str) -> None:
+    frame = people((3, 1, 1, 2), (2, 2, 1, 1)).assign(share=0.4, x=np.inf)
+    changed, words = WRONG_PREDICTIONS[name]
+    with pytest.raises(ParameterError) as caught:
+        posttraining(frame, **(ASK | {"predicted": "p"} | changed))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("everybody", "nobody"), [("man", "woman"), ("unpaid", "paid"), ("group a", "group b"), ("20-30", "30-40"), (2, 3)]
+)
+def test_a_value_that_nobody_has_is_no_typo(everybody: Any, nobody: Any) -> None:
+    frame = pd.DataFrame({"sex": [everybody] * 4, "y": [0, 1] * 2})
+    found = pretraining(frame, label="y", facet="sex", disadvantaged=[nobody])
+    assert found["reading"].str.contains("no row is d").sum() == 6  # all but CI, and CDDL that lacks its groups
+
+
+@pytest.mark.parametrize("values", [("f",), {"f"}, np.array(["f"]), pd.Series(["f"]), pd.Index(["f"])])
+@pytest.mark.parametrize("kind", ["object", "string", "category"])
+def test_any_list_of_values_and_any_type_of_column(values: Any, kind: str) -> None:
+    frame = people((3, 1, 1, 2), (2, 2, 1, 1))
+    extended = frame.astype({"sex": kind, "y": "Int64", "p": "boolean"})
+    plain = posttraining(frame, **ASK, predicted="p")
+    assert posttraining(extended, **(ASK | {"disadvantaged": values}), predicted="p").equals(plain)
 
 
 def test_missing_values_are_refused() -> None:

@@ -4,7 +4,7 @@
 >>> loans = fairness.Loans(label_bias=0.3).sample(5_000, seed=1)
 >>> found = fairness.pretraining(loans, label="approved", facet="gender", disadvantaged=["woman"])
 >>> print(found.loc["DPL", "reading"])
-D is labelled positive less often than a (a 59.5 %, d 42.1 %).
+d is labelled positive less often than a (a 59.5 %, d 42.1 %).
 """
 
 from simlib.fairness.attributions import (

@@ -90,6 +90,8 @@ def fitted(features: np.ndarray, is_d: np.ndarray, accepted: np.ndarray, *, stan
 
 def feature_columns(frame: pd.DataFrame, features: Sequence[str], owner: str) -> np.ndarray:
     """The named columns as floats."""
+    if not len(features):
+        raise ParameterError(f"{owner}: features=[] is not possible: it should name at least one column.")
     for name in features:
         if name not in frame.columns:
             known = nearest(name, map(str, frame.columns))
@@ -101,4 +103,8 @@ def feature_columns(frame: pd.DataFrame, features: Sequence[str], owner: str) ->
             )
         if frame[name].isna().any():
             raise ParameterError(f"{owner}: {int(frame[name].isna().sum())} rows have no feature {name!r}; drop them.")
-    return frame[list(features)].to_numpy(dtype=float)
+    found = frame[list(features)].to_numpy(dtype=float)
+    if not np.isfinite(found).all():
+        name = features[int(np.argmin(np.isfinite(found).all(axis=0)))]
+        raise ParameterError(f"{owner}: feature {name!r} is infinite in some rows; drop them.")
+    return found

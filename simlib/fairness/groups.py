@@ -11,7 +11,7 @@ Every metric but the flip test depends on the rows only through their counts, so
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+import re
 from typing import Any, Literal
 
 import numpy as np
@@ -146,7 +146,7 @@ def _check_values(owner: str, parameter: str, values: Any, kind: Kind, name: str
                 f"{owner}: {parameter}={values!r} is not possible: with {name}='continuous' it should be a threshold, "
                 "one number."
             )
-    elif isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | pd.Index | set | frozenset):
+    elif not pd.api.types.is_list_like(values) or isinstance(values, dict):
         raise ParameterError(
             f"{owner}: {parameter}={values!r} is not possible: it should be a list of values, such as [{values!r}]"
             + (f"; a threshold needs {name}='continuous'." if number else ".")
@@ -159,11 +159,17 @@ def chosen(column: pd.Series, values: Any, kind: Kind, owner: str, parameter: st
     """Which rows the values or the threshold mean."""
     if kind == "continuous":
         return numbers(column, owner) > float(values)
-    codes, uniques = factorized(column)
+    codes, _, hit = listed(column, values, owner, parameter)
+    return hit[codes]
+
+
+def listed(column: pd.Series, values: Any, owner: str, parameter: str) -> tuple[np.ndarray, list[Any], np.ndarray]:
+    """The column's codes, the value that each stands for, and which of these are among *values*."""
+    codes, uniques = factorized(column, owner)
     hit = np.array([any(_same(unique, value) for value in values) for unique in uniques], dtype=bool)
     if not hit.any():
-        _refuse_nearly(uniques, values, owner, parameter, str(column.name))
-    return hit[codes]
+        _refuse_impossible(column, uniques, list(values), owner, parameter)
+    return codes, uniques, hit
 
 
 def numbers(column: pd.Series, owner: str) -> np.ndarray:
@@ -175,9 +181,15 @@ def numbers(column: pd.Series, owner: str) -> np.ndarray:
     return column.to_numpy(dtype=float, na_value=np.nan)
 
 
-def factorized(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
+def factorized(column: pd.Series, owner: str) -> tuple[np.ndarray, list[Any]]:
     """Codes 0, 1, … and the value each stands for."""
-    codes, uniques = pd.factorize(column, use_na_sentinel=False)
+    try:
+        codes, uniques = pd.factorize(column, use_na_sentinel=False)
+    except TypeError:
+        kind = type(column.iloc[0]).__name__
+        raise ParameterError(
+            f"{owner}: column {column.name!r} holds a {kind} in each row; it should hold single values."
+        ) from None
     return codes, list(uniques)
 
 
@@ -185,14 +197,32 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other) and isinstance(one, str) == isinstance(other, str)
 
 
-def _refuse_nearly(uniques: list[Any], values: Any, owner: str, parameter: str, column: str) -> None:
-    """A value that nobody has may be right (nobody has it *today*); a value that somebody *nearly* has is a typo."""
-    known = {str(unique): unique for unique in uniques}
+def _refuse_impossible(column: pd.Series, uniques: list[Any], values: list[Any], owner: str, parameter: str) -> None:
+    """A value that nobody has may be right (nobody has it *today*), but not a typo, nor one that nobody can have."""
+    nobody = f"{owner}: no row has {parameter}={values[0]!r} in {column.name!r}"
     for value in values:
-        if near := difflib.get_close_matches(str(value), known, n=1, cutoff=0.75):
+        if near := [unique for unique in uniques if _misspelt(str(value), str(unique))]:
             raise ParameterError(
-                f"{owner}: no row has {parameter}={value!r} in {column!r}; did you mean {known[near[0]]!r}?"
+                f"{owner}: no row has {parameter}={value!r} in {column.name!r}; did you mean {near[0]!r}?"
             )
+    if pd.api.types.is_float_dtype(column) and any(unique % 1 for unique in uniques):
+        raise ParameterError(
+            f"{nobody}, whose values are fractions such as {next(u for u in uniques if u % 1):.4g}; a threshold needs "
+            "its kind 'continuous', a probability in predicted probability_threshold=0.5."
+        )
+    if {isinstance(unique, str) for unique in uniques}.isdisjoint({isinstance(value, str) for value in values}):
+        shown = ", ".join(repr(unique) for unique in uniques[:4])
+        raise ParameterError(f"{nobody}, which holds {shown}{', …' if len(uniques) > 4 else ''}.")
+
+
+def _misspelt(value: str, known: str) -> bool:
+    """'women' for 'woman'; but not 'woman' for 'man', nor 'group b' for 'group a', nor '20-30' for '30-40'."""
+    one, other = value.strip().casefold(), known.strip().casefold()
+    if one == other:
+        return True
+    opposites = one.endswith(other) or other.endswith(one)
+    of_a_series = one[:-1] == other[:-1] or re.sub(r"\d", "", one) == re.sub(r"\d", "", other)
+    return not opposites and not of_a_series and difflib.SequenceMatcher(None, one, other).ratio() >= 0.8
 
 
 def tabulate(frame: pd.DataFrame, question: Question, owner: str) -> Cells:
@@ -201,24 +231,16 @@ def tabulate(frame: pd.DataFrame, question: Question, owner: str) -> Cells:
     is_d = chosen(frame[question.facet], question.disadvantaged, question.facet_kind, owner, "disadvantaged")
     labels, positive = _labels(frame[question.label], question, owner)
     predicted = None if question.predicted is None else decisions(frame, question, owner)
-    group, names = (None, ()) if question.group is None else _grouped(frame[question.group])
-    return count(is_d, labels, positive, predicted, group, names)
+    group, names = (None, []) if question.group is None else factorized(frame[question.group], owner)
+    return count(is_d, labels, positive, predicted, group, tuple(names))
 
 
 def _labels(column: pd.Series, question: Question, owner: str) -> tuple[np.ndarray, np.ndarray]:
     """Codes of the labels, and which codes are positive; a continuous label is cut at its threshold."""
     if question.label_kind == "continuous":
         return chosen(column, question.positive, "continuous", owner, "positive").astype(int), np.array([False, True])
-    codes, uniques = factorized(column)
-    hit = np.array([any(_same(unique, value) for value in question.positive) for unique in uniques], dtype=bool)
-    if not hit.any():
-        _refuse_nearly(uniques, question.positive, owner, "positive", str(column.name))
+    codes, _, hit = listed(column, question.positive, owner, "positive")
     return codes, hit
-
-
-def _grouped(column: pd.Series) -> tuple[np.ndarray, tuple[Any, ...]]:
-    codes, uniques = factorized(column)
-    return codes, tuple(uniques)
 
 
 def decisions(frame: pd.DataFrame, question: Question, owner: str) -> np.ndarray:

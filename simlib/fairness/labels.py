@@ -64,7 +64,7 @@ def pretraining(
     >>> people = pd.DataFrame({"sex": ["f"] * 5 + ["m"] * 5, "paid": [1, 0, 0, 0, 1, 1, 1, 1, 0, 1]})
     >>> found = pretraining(people, label="paid", facet="sex", disadvantaged=["f"])
     >>> print(f"{found.loc['DPL', 'value']:.2f}", found.loc["DPL", "reading"])
-    0.40 D is labelled positive less often than a (a 80.0 %, d 40.0 %).
+    0.40 d is labelled positive less often than a (a 80.0 %, d 40.0 %).
     """
     question = Question(label, facet, disadvantaged, positive, group, facet_kind, label_kind)
     if compat is not None:

@@ -1,7 +1,7 @@
 """Bias in a model's decisions: Clarify's thirteen post-training metrics, and the disparate false positive rate."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,18 +17,27 @@ from simlib.parameters import Share, Text, Whole, checked
 
 Rate = tuple[np.ndarray, np.ndarray]  # numerator and denominator, each by facet
 
-RATES: dict[str, tuple[str, str, str]] = {
-    # what it is, what a 0 below means, and how to print it
-    "accepted": ("accepted", "rows", "%"),
-    "recall": ("of the deserving accepted", "positive labels", "%"),
-    "specificity": ("of the undeserving refused", "negative labels", "%"),
-    "false_positive": ("false positives", "negative labels", "%"),
-    "precision": ("of the accepted rightly so", "positive predictions", "%"),
-    "rejection_precision": ("of the refused rightly so", "negative predictions", "%"),
-    "accuracy": ("right", "rows", "%"),
-    "label_per_acceptance": ("positive labels per acceptance", "positive predictions", ""),
-    "label_per_rejection": ("negative labels per refusal", "negative predictions", ""),
-    "missed_per_false": ("false negatives per false positive", "false positives", ""),
+
+class RateWords(NamedTuple):
+    """A rate in words: what it is, what is above and what below the line, and how it is printed."""
+
+    what: str
+    above: str
+    below: str
+    unit: Literal["%", ""] = "%"
+
+
+RATES = {
+    "accepted": RateWords("accepted", "positive predictions", "rows"),
+    "recall": RateWords("of the deserving accepted", "true positives", "positive labels"),
+    "specificity": RateWords("of the undeserving refused", "true negatives", "negative labels"),
+    "false_positive": RateWords("false positives", "false positives", "negative labels"),
+    "precision": RateWords("of the accepted rightly so", "true positives", "positive predictions"),
+    "rejection_precision": RateWords("of the refused rightly so", "true negatives", "negative predictions"),
+    "accuracy": RateWords("right", "right predictions", "rows"),
+    "label_per_acceptance": RateWords("positive labels per acceptance", "positive labels", "positive predictions", ""),
+    "label_per_rejection": RateWords("negative labels per refusal", "negative labels", "negative predictions", ""),
+    "missed_per_false": RateWords("false negatives per false positive", "false negatives", "false positives", ""),
 }
 SHAPES: dict[str, tuple[str, Literal["a − d", "d − a", "d / a"]]] = {
     "DPPL": ("accepted", "a − d"),
@@ -196,11 +205,11 @@ def _reading(name: str, value: float, cells: Cells, question: Question, flip: Fl
 
 def _both(rate: str, cells: Cells) -> str:
     above, below = rates(cells)[rate]
-    what, _, unit = RATES[rate]
+    words = RATES[rate]
     with np.errstate(divide="ignore", invalid="ignore"):
         a, d = above / below
-    shown = (f"{100 * x:.1f} %" if unit == "%" else f"{x:.3g}".replace("inf", "∞") for x in (a, d))
-    return f"{what}: a {next(shown)}, d {next(shown)}"
+    shown = (f"{100 * x:.1f} %" if words.unit == "%" else f"{x:.3g}".replace("inf", "∞") for x in (a, d))
+    return f"{words.what}: a {next(shown)}, d {next(shown)}"
 
 
 def _why(name: str, cells: Cells, question: Question, flip: FlipTest | None) -> str:
@@ -216,8 +225,9 @@ def _why(name: str, cells: Cells, question: Question, flip: FlipTest | None) -> 
         return "all predictions are false negatives, so nobody has any benefit to compare (0/0)"
     rate, shape = SHAPES[name]
     above, below = rates(cells)[rate]
-    what, zero, _ = RATES[rate]
+    words = RATES[rate]
     lacking = [facet for facet, x, y in zip("ad", above, below, strict=True) if x == y == 0]
     if lacking:
-        return f"no {zero} in {' and '.join(lacking)}, so no rate of {what} (0/0)"
-    return f"{what}: 0 in both (0/0)" if shape == "d / a" else f"no {zero} in a and d: ∞ − ∞"
+        nothing = words.below if words.unit == "%" else f"{words.above} and no {words.below}"
+        return f"no {nothing} in {' and '.join(lacking)} (0/0)"
+    return f"no {words.above} in a and d (0/0)" if shape == "d / a" else f"no {words.below} in a and d (∞ − ∞)"

@@ -162,7 +162,7 @@ def _hits(column: pd.Series, values: Sequence[Any], kind: Kind) -> np.ndarray:
         except ValueError:
             raise Stopped(f"it takes {column.name!r} for continuous, and {values[0]!r} is no threshold") from None
         return pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan) > threshold
-    codes, uniques = factorized(column)
+    codes, uniques = factorized(column, "smclarify")
     hit = np.array([any(unique == value for value in values) for unique in uniques], dtype=bool)
     if not hit.any():  # it then tries the values in the type of the column's first row
         kind_of = type(column.iloc[0])
@@ -185,7 +185,7 @@ def _cells(frame: pd.DataFrame, question: Question) -> Cells:
     kind = guessed(label, positive)
     codes = _hits(label, positive, kind).astype(int)
     predicted = None if question.predicted is None else accepted(frame, question)
-    group, names = (None, ()) if question.group is None else factorized(frame[question.group])
+    group, names = (None, ()) if question.group is None else factorized(frame[question.group], "smclarify")
     return count(is_d, codes, np.array([False, True]), predicted, group, tuple(names))
 
 

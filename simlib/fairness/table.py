@@ -74,7 +74,8 @@ def reading(metric: Metric | str, value: float, details: str = "") -> str:
         said = (
             known.more if value > known.fair else known.less or f"below {known.fair:g}: not possible for a {known.long}"
         )
-    return f"{said[0].upper()}{said[1:]}{f' ({details})' if details else ''}."
+    first = said[0] if said.startswith("d ") else said[0].upper()  # d is a symbol, not a word
+    return f"{first}{said[1:]}{f' ({details})' if details else ''}."
 
 
 def undefined(reason: str) -> str:
