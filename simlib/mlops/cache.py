@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from simlib.parameters import Flag, ParameterError, config
+from simlib.parameters import Flag, config
 
 KEYS: dict[str, tuple[str, ...]] = {
     "Processing": ("AppSpecification", "Environment", "ProcessingInputs"),
@@ -127,16 +127,3 @@ def key_of(kind: str, arguments: Mapping[str, Any]) -> str | None:
     if kind not in KEYS:
         return None
     return json.dumps({name: arguments.get(name) for name in KEYS[kind]}, sort_keys=True, default=repr)
-
-
-def check_cache(value: object) -> StepCache | None:
-    """*value* if it is a cache or nothing.
-
-    Raises
-    ------
-    ParameterError
-        If it is something else.
-    """
-    if value is None or isinstance(value, StepCache):
-        return value
-    raise ParameterError(f"run: cache={value!r} is not possible: it should be a mlops.StepCache().")

@@ -532,6 +532,7 @@ class Execution:
         try:
             if isinstance(step, ConditionStep):
                 record.taken = self._outcome(record, step)
+                record.made = {"Outcome": str(record.taken)}
             elif isinstance(step, RegisterModelStep):
                 record.made = {"ModelPackageArn": self._register(record, step)}
             elif isinstance(step, EndpointStep) and self.registry is not None and step.group is not None:

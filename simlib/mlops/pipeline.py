@@ -309,7 +309,7 @@ class Pipeline:
 
         Groups and loops over a written-out list become single steps; what SageMaker cannot say is refused.
         """
-        from simlib.mlops.definitions.sagemaker import to_definition
+        from simlib.mlops.definitions.sagemaker_writer import to_definition
 
         return to_definition(self)
 

@@ -25,12 +25,13 @@ UNKNOWN: Any = type("Unknown", (), {"__repr__": lambda self: "unknown", "__bool_
 class Parameter:
     """A value that is given when an execution starts.
 
-    `type` and `enum_values` are checked at the start; without a `default` the value must be given.
+    `type` and `enum_values` are checked at the start; without a `default` the value must be given.  List and Struct are
+    KFP's; SageMaker has the other four.
     """
 
     name: Text
     default: Any = None
-    type: Literal["String", "Integer", "Float", "Boolean"] | None = None
+    type: Literal["String", "Integer", "Float", "Boolean", "List", "Struct"] | None = None
     enum_values: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
@@ -40,12 +41,15 @@ class Parameter:
     @property
     def kind(self) -> str:
         """The declared type, or the one of the default."""
-        of = {bool: "Boolean", int: "Integer", float: "Float"}
+        of = {bool: "Boolean", int: "Integer", float: "Float", list: "List", tuple: "List", dict: "Struct"}
         return self.type or of.get(type(self.default), "String")
 
     def problem(self, value: object) -> str:
         """Why *value* cannot be given, or nothing."""
-        python: Any = {"String": str, "Integer": int, "Float": (int, float), "Boolean": bool}[self.kind]
+        python: Any = {
+            "String": str, "Integer": int, "Float": (int, float), "Boolean": bool,
+            "List": (list, tuple), "Struct": Mapping,
+        }[self.kind]  # fmt: skip
         if not isinstance(value, python) or (isinstance(value, bool) and self.kind != "Boolean"):
             return f"{value!r} is not of type {self.kind}."
         if self.enum_values and value not in self.enum_values:
@@ -130,15 +134,31 @@ def negated(condition: Any) -> Reference:
     return {"Type": "Not", "Expression": condition}
 
 
+def is_known(condition: Any) -> bool:
+    """Whether *condition* has the shape of one of SageMaker's conditions; people also write others into their files."""
+    if not isinstance(condition, Mapping):
+        return False
+    kind = condition.get("Type")
+    if kind == "Or":
+        return isinstance(condition.get("Conditions"), list) and all(map(is_known, condition["Conditions"]))
+    if kind == "Not":
+        return is_known(condition.get("Expression") or condition.get("Condition"))
+    if kind in ("In", "NotIn"):
+        return isinstance(condition.get("Values", condition.get("In")), list)
+    return kind in _TESTS and {"LeftValue", "RightValue"} <= condition.keys()
+
+
 def holds(condition: Mapping[str, Any], value_of: Callable[[Any], Any]) -> Any:
-    """Whether *condition* is true: True, False, or `UNKNOWN` where it depends on a value nobody knows.
+    """Whether *condition* is true: True, False, or `UNKNOWN` where nobody knows a value or what is meant.
 
     Raises
     ------
     ParameterError
-        If the condition has an unknown type or compares what cannot be compared.
+        If the condition compares what cannot be compared.
     """
-    kind = condition.get("Type")
+    if not is_known(condition):
+        return UNKNOWN
+    kind = condition["Type"]
     if kind == "Or":
         return _either([holds(each, value_of) for each in condition["Conditions"]])
     if kind == "Not":
@@ -150,8 +170,6 @@ def holds(condition: Mapping[str, Any], value_of: Callable[[Any], Any]) -> Any:
         if found is UNKNOWN or UNKNOWN in among:
             return UNKNOWN
         return (found in among) == (kind == "In")
-    if kind not in _TESTS:
-        raise ParameterError(f"there is no condition of type {kind!r}; it knows {', '.join([*_TESTS, 'In, Not, Or'])}.")
     left, right = value_of(condition["LeftValue"]), value_of(condition["RightValue"])
     if left is UNKNOWN or right is UNKNOWN:
         return UNKNOWN
@@ -227,11 +245,10 @@ def _cel(node: ast.expr, look: Look) -> Any:
 def gets(value: Any) -> Iterator[str]:
     """Every target of a `Get` anywhere inside *value*, as `plain` gives it: "Steps.prepare.…", "Parameters.Rate", …"""
     if isinstance(value, dict):
-        target = value.get("Get")
-        if isinstance(target, str) and len(value) == 1:
-            yield target
-        else:
-            for each in value.values():
+        for key, each in value.items():
+            if key == "Get" and isinstance(each, str):
+                yield each
+            else:
                 yield from gets(each)
     elif isinstance(value, list):
         for each in value:
@@ -255,14 +272,20 @@ def filled(value: Any, look: Look) -> Any:
             if isinstance(value.get("Get"), str):
                 return look(value["Get"])
             if "Std:Join" in value:
-                parts = [filled(each, look) for each in value["Std:Join"].get("Values", ())]
-                return str(value["Std:Join"].get("On", "")).join(map(str, parts))
-            if "Std:JsonGet" in value:
+                return _joined(value["Std:Join"], look)
+            if isinstance(value.get("Std:JsonGet"), dict):
                 return _json_value(value["Std:JsonGet"], look)
         return {key: filled(each, look) for key, each in value.items()}
     if isinstance(value, list):
         return [filled(each, look) for each in value]
     return value
+
+
+def _joined(wanted: Any, look: Look) -> str:
+    values = wanted.get("Values") if isinstance(wanted, dict) else wanted
+    parts = values if isinstance(values, list) else [] if values is None else [values]
+    on = wanted.get("On", "") if isinstance(wanted, dict) else ""
+    return str(on).join(str(filled(each, look)) for each in parts)
 
 
 def _json_value(wanted: Mapping[str, Any], look: Look) -> Any:

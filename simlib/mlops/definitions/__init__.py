@@ -79,8 +79,35 @@ def _read(documents: list[Any], name: str, folder: Path | None) -> Pipeline:
             for kind in (sagemaker, kfp, azure):
                 inside = kind.find(found)
                 if inside is not None:
-                    return kind.read(inside, Path(name).stem if folder else "pipeline", folder)
+                    pipeline = _read_as(kind, inside, name, folder)
+                    others = [note for each in documents if each is not found for note in _left_aside(each)]
+                    return pipeline.replace(notes=(*pipeline.notes, *others)) if others else pipeline
     raise ParameterError(f"read_definition: {name} is not a pipeline: {_why_not(documents)}.")
+
+
+def _read_as(kind: Any, found: Mapping[str, Any], name: str, folder: Path | None) -> Pipeline:
+    """The pipeline; a file that has the right keys, but not the right things under them, is refused in a sentence."""
+    try:
+        pipeline: Pipeline = kind.read(found, Path(name).stem if folder else "pipeline", folder)
+        return pipeline
+    except RecursionError:
+        raise ParameterError(f"read_definition: {name} is nested too deeply to be read.") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ParameterError):
+            raise
+        platform = kind.__name__.rpartition(".")[2]
+        raise ParameterError(
+            f"read_definition: {name} looks like a pipeline of {platform}, but something in it has another shape: "
+            f"{type(error).__name__}: {error}."
+        ) from None
+
+
+def _left_aside(document: Any) -> list[str]:
+    """What a further document of the file says that is not simulated."""
+    platforms = document.get("platforms") if isinstance(document, Mapping) else None
+    if isinstance(platforms, Mapping):
+        return [f"a further document sets how tasks run on {', '.join(map(str, platforms))}: it changes no edge"]
+    return ["a further document of the file is not read"]
 
 
 def _why_not(documents: list[Any]) -> str:
@@ -91,6 +118,10 @@ def _why_not(documents: list[Any]) -> str:
     kind, version = str(found.get("kind", "")), str(found.get("apiVersion", ""))
     if kind in ("Workflow", "PipelineRun") or version.startswith(("argoproj.io", "tekton.dev")):
         return f"it is a {kind or version} of KFP v1; compile it with KFP v2"
+    if "StartAt" in found and "States" in found:
+        return "it is a state machine of AWS Step Functions"
+    if isinstance(found.get("Resources"), Mapping):
+        return "it is a CloudFormation template without a pipeline whose definition stands in it"
     if found.get("type") == "pipeline":
         return "it is of Azure's type pipeline, but there are no jobs here"
     if "jobs" in found:

@@ -17,6 +17,7 @@ from simlib.mlops.steps import GroupStep, PipelineStep, TimedStep, TuningStep, d
 from simlib.parameters import ParameterError
 
 _BINDING = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+_CONTROL = ("if_else", "do_while", "parallel_for")
 _DEEPEST = 20
 
 
@@ -25,7 +26,7 @@ def find(found: Mapping[str, Any]) -> Mapping[str, Any] | None:
     looks = found.get("type") in ("pipeline", None) and "on" not in found
     jobs = found.get("jobs")
     if looks and isinstance(jobs, Mapping) and jobs and all(isinstance(each, Mapping) for each in jobs.values()):
-        return found if not any("steps" in job or "runs-on" in job for job in jobs.values()) else None
+        return found if not any({"steps", "runs-on", "uses"} & job.keys() for job in jobs.values()) else None
     return None
 
 
@@ -64,7 +65,7 @@ def _jobs(
     if depth > _DEEPEST:
         raise ParameterError("read_definition: nested pipelines contain each other in a circle.")
     again = bool((found.get("settings") or {}).get("force_rerun"))
-    return [_job(name, job, folder, notes, parameters, depth, again) for name, job in found["jobs"].items()]
+    return [_job(str(name), job or {}, folder, notes, parameters, depth, again) for name, job in found["jobs"].items()]
 
 
 def _job(
@@ -83,23 +84,28 @@ def _job(
         given = {key: _plain(value) for key, value in (nested.get("inputs") or {}).items()}
         common["inputs"] = {**given, **common["inputs"]}
         return GroupStep(name, steps=_jobs(nested, where, notes, None, depth + 1), **common)
+    if kind in _CONTROL:
+        notes.append(f"job {name} is of type {kind}: the jobs it names run whatever it decides")
     if kind == "pipeline":
         notes.append(f"job {name} is a pipeline in a file that is not here: kept as one timed step")
     common["arguments"] = _bound({key: value for key, value in job.items() if key != "inputs"}, parameters)
     limits = job.get("limits") or {}
-    limit = limits.get("trial_timeout" if kind == "sweep" else "timeout")
-    if isinstance(limit, int | float) and limit > 0:
-        common["max_runtime_s"] = float(limit)
+    common["max_runtime_s"] = _limit_s(limits, "trial_timeout" if kind == "sweep" else "timeout")
     common["retries"] = _retries(job.get("retry_settings"))
     common["cache"] = None if force_rerun else CacheConfig(True)
     count = dig(job, ("resources", "instance_count"))
     common["instance_count"] = count if isinstance(count, int) else 1
     if kind == "sweep":
         trials, at_once = limits.get("max_total_trials", 1), limits.get("max_concurrent_trials")
-        return TuningStep(
-            name, max_trials=trials, max_parallel_trials=at_once or trials, instance_type=None, **common
-        )  # fmt: skip
+        most, at_once = (_trials(each, parameters) for each in (trials, at_once or trials))
+        return TuningStep(name, max_trials=most, max_parallel_trials=at_once, instance_type=None, **common)
     return TimedStep(name, step_type="Job", **common)
+
+
+def _trials(found: Any, parameters: set[str] | None) -> Any:
+    """A number of trials, or the reference to it."""
+    bound = _bound(found, parameters)
+    return bound if isinstance(bound, int | Mapping) else 1
 
 
 def _nested(job: Mapping[str, Any], folder: Path | None) -> tuple[Mapping[str, Any] | None, Path | None]:
@@ -145,7 +151,7 @@ def _bound(value: Any, parameters: set[str] | None) -> Any:
 
 def _reference(binding: str, parameters: set[str] | None) -> Any:
     words = binding.split(".")
-    if words[:2] == ["parent", "jobs"] and len(words) > 2:
+    if words[:2] == ["parent", "jobs"] and words[3:4] == ["outputs"]:
         return {"Get": f"Steps.{words[2]}.{'.'.join(words[3:])}"}
     if words[:2] == ["parent", "inputs"] and len(words) > 2:
         if parameters is None:
@@ -153,6 +159,15 @@ def _reference(binding: str, parameters: set[str] | None) -> Any:
         if words[2] in parameters:
             return {"Get": f"Parameters.{words[2]}"}
     return f"${{{{{binding}}}}}"
+
+
+def _limit_s(limits: Mapping[str, Any], name: str) -> float | None:
+    """A limit in seconds; AutoML's is written in minutes."""
+    for key, unit_s in ((name, 1.0), (f"{name}_minutes", 60.0)):
+        limit = limits.get(key)
+        if isinstance(limit, int | float) and limit > 0:
+            return float(limit) * unit_s
+    return None
 
 
 def _retries(found: Any) -> tuple[RetryPolicy, ...]:

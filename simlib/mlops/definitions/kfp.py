@@ -18,7 +18,8 @@ from simlib.mlops.steps import ForEachStep, GroupStep, PipelineStep, TimedStep, 
 from simlib.parameters import ParameterError
 
 _DEEPEST = 50
-_TYPES = {"STRING": "String", "NUMBER_INTEGER": "Integer", "NUMBER_DOUBLE": "Float", "BOOLEAN": "Boolean"}
+_TYPES = {"STRING": "String", "NUMBER_INTEGER": "Integer", "NUMBER_DOUBLE": "Float", "BOOLEAN": "Boolean",
+          "LIST": "List", "STRUCT": "Struct"}  # fmt: skip
 _MADE_UP: dict[str, Any] = {"NUMBER_INTEGER": 1, "NUMBER_DOUBLE": 1.0, "BOOLEAN": False}
 
 
