@@ -20,9 +20,10 @@ STATUSES = ("inside", "completed", "throttled", "rejected", "expired", "timed_ou
 
 # --- columns of the tally: arrivals, then one for each final status, then further attempts and whole nanoseconds -----
 ARRIVED, RETRIED, LATENCY_NS, BUSY_NS = 0, 7, 8, 9
-# and of serverless endpoints: cold starts and their length, existence of containers, milliseconds on the bill
-COLD_STARTS, SETUP_NS, CONTAINER_NS, BILLED_MS, PROVISIONED_MS = range(10, 15)
-TALLIES = 15
+# and of serverless endpoints: cold starts and their length, existence of containers, milliseconds on the bill, and
+# attempts that a container on demand took
+COLD_STARTS, SETUP_NS, CONTAINER_NS, BILLED_MS, PROVISIONED_MS, ON_DEMAND = range(10, 16)
+TALLIES = 16
 
 # --- folded latencies: 64 bins an octave from 2^-20 s (1 us) to 2^20 s: a bin's middle is within 0.8 % of its members
 BINS_PER_OCTAVE, FIRST_OCTAVE, OCTAVES = 64, -20, 40
@@ -42,6 +43,7 @@ class Requests(NamedTuple):
     attempts: np.ndarray
     instance: np.ndarray  # NOBODY where none took it
     cold: np.ndarray  # whether a cold start came before it
+    setup: np.ndarray = np.empty(0)  # serverless: length of that cold start [s], 0 where there was none
 
 
 @dataclass(frozen=True)
@@ -73,4 +75,5 @@ class Snapshot:
     events: Sequence[Any]
     meters: Sequence["Meter"]
     assumptions: Sequence[tuple[str, Any, str, str]]
+    provisioned: Sequence[tuple[float, int]] = ()  # serverless: (time [s], containers kept warm from then on)
     shadow: "Snapshot | None" = None  # of the copies that a shadow variant got

@@ -24,7 +24,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from simlib import pricing
+from simlib import coldstarts, pricing
 from simlib.parameters import NonNegative, ParameterError, Positive, checked, from_json, to_json
 from simlib.plots.style import Words
 from simlib.record import (
@@ -43,7 +43,6 @@ from simlib.record import (
     PROVISIONED_MS,
     REJECTED,
     RETRIED,
-    SETUP_NS,
     STATUSES,
     THROTTLED,
     TIMED_OUT,
@@ -96,7 +95,8 @@ class Run:
     @cached_property
     def requests(self) -> pd.DataFrame:
         """One row a request in order of arrival: arrival_s start_s finish_s [s, NaN if never] status cold instance
-        variant attempts.  `instance` is -1 where none took it.
+        variant attempts.  `instance` is -1 where none took it.  Serverless: provision_s download_s load_s, the parts of
+        the cold start before it, NaN where there was none.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Run:
         log = self.snapshot.requests
         if log is None:
             raise ParameterError("this run is folded: it kept no requests; simulate(…, log='exact') keeps them.")
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             {
                 "arrival_s": log.arrival,
                 "start_s": log.start,
@@ -119,6 +119,7 @@ class Run:
             },
             copy=False,
         )
+        return frame.assign(**coldstarts.parts_of_requests(self.snapshot, log)) if log.setup.size else frame
 
     @cached_property
     def instances(self) -> pd.DataFrame:
@@ -159,7 +160,8 @@ class Run:
 
         requests, completed (counts); error_rate (share of the answered that got an error); mean_s p50_s p95_s p99_s
         (latency of completed requests, from arrival to answer [s]); cold_start_rate; utilization (busy share of the
-        workers in service); usd (the whole run's bill), usd_per_1000 (per thousand completed requests of the whole
+        workers in service); of serverless endpoints model_setup_s, the mean cold start [s], and its parts provision_s
+        download_s load_s; usd (the whole run's bill), usd_per_1000 (per thousand completed requests of the whole
         run).  Requests that arrived in the first *warm_up_hours* are left out of all but the bill; in a folded run
         those counted in these hours, which should be whole.
 
@@ -176,6 +178,7 @@ class Run:
                 **self.figures(begin),
                 "cold_start_rate": self._cold_start_rate(begin),
                 "utilization": self._utilization(begin),
+                **self._cold_start_figures(begin),
                 "usd": usd,
                 "usd_per_1000": 1000 * usd / completed if completed else math.nan,
             },
@@ -201,7 +204,10 @@ class Run:
         (rejected, timed out, failed), Concurrency (callers waiting for an answer at the end of the period), Utilization
         (busy share of the workers in service, or of the containers that exist).  With instances: Instances (in service
         at the end of the period), DesiredInstances (asked for by then).  Serverless: Containers (mean number that
-        exist), ColdStarts, ModelSetupTime (mean time of a cold start [s]).
+        exist), ColdStarts, ModelSetupTime (mean time of a cold start [s]), ServerlessConcurrentExecutionsUtilization
+        (mean containers in work / max_concurrency); where containers were kept warm: ProvisionedConcurrency (at the end
+        of the period), ServerlessProvisionedConcurrencyUtilization (mean containers in work / kept warm, above 1 while
+        work spills over), ServerlessProvisionedConcurrencySpilloverInvocations (attempts taken on demand).
 
         Parameters
         ----------
@@ -226,14 +232,10 @@ class Run:
             "Concurrency": np.cumsum(tally[:, ARRIVED] - tally[:, 1:7].sum(axis=1)),
             "Utilization": _ratio(tally[:, BUSY_NS] / 1e9, self._capacity_s(tally, np.r_[0.0, ends])),
         }
-        if self.snapshot.desired:
+        if not self.snapshot.provisioned:
             columns |= {"Instances": self._in_service_at(ends), "DesiredInstances": self._desired_at(ends)}
         else:
-            columns |= {
-                "Containers": tally[:, CONTAINER_NS] / 1e9 / np.diff(np.r_[0.0, ends]),
-                "ColdStarts": tally[:, COLD_STARTS],
-                "ModelSetupTime": _ratio(tally[:, SETUP_NS] / 1e9, tally[:, COLD_STARTS]),
-            }
+            columns |= coldstarts.timeline(self.snapshot, tally, np.r_[0.0, ends])
         frame = pd.DataFrame(columns, index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"))
         return frame.iloc[int(self.snapshot.begin_s // every_s) :]
 
@@ -330,6 +332,12 @@ class Run:
         tally = self.snapshot.tally[:, self._first_minute(begin) :].sum(axis=(0, 1))
         taken = tally[ARRIVED] - tally[THROTTLED]
         return float(tally[COLD_STARTS] / taken) if taken else 0.0
+
+    def _cold_start_figures(self, begin: float) -> dict[str, float]:
+        """Of a serverless endpoint, over the whole minutes from *begin* on; of others none."""
+        if not self.snapshot.provisioned:
+            return {}
+        return coldstarts.figures(self.snapshot, self.snapshot.tally[:, self._first_minute(begin) :].sum(axis=(0, 1)))
 
     def _utilization(self, begin: float) -> float:
         """Over the whole minutes from *begin* on."""
@@ -536,7 +544,7 @@ def _summed(rows: np.ndarray, group: int) -> np.ndarray:
 _ARRAYS = ("tally", "per_instance", "histogram", "inside")
 _PLAIN = (
     *("name", "seed", "replication", "region", "begin_s", "end_s", "partial"),
-    *("variants", "workers", "instances", "desired"),
+    *("variants", "workers", "instances", "desired", "provisioned"),
 )
 _ROWS = ("events", "assumptions")
 _OF_SHADOW = "shadow."

@@ -85,6 +85,7 @@ def test_random_histories_equal_plain_simpy(reuse: int) -> None:
         assert same(found, expected), f"history({seed}, {reuse}): {_first_difference(found, expected)}"
         tally = station.lane.tally[0].sum(axis=0)
         assert tally[record.COLD_STARTS] == reference.cold_starts, seed
+        assert tally[record.ON_DEMAND] == reference.on_demand, seed
         assert tally[record.BILLED_MS] + tally[record.PROVISIONED_MS] == reference.billed_ms, seed
 
 

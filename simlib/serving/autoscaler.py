@@ -21,7 +21,7 @@ from simlib.turns import ALARM as ALARMS
 from simlib.turns import METRIC, POLICY, SCHEDULE, pause
 
 if TYPE_CHECKING:
-    from simlib.serving.hosted import Hosted
+    from simlib.serving.served import Scalable
 
 Story = Generator[simpy.Event, Any, None]
 OK, ALARM, INSUFFICIENT_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
@@ -73,7 +73,7 @@ class Ask:
 class Autoscaler:
     """Follows the policies of one variant's fleet."""
 
-    def __init__(self, endpoint: "Hosted", variant: int, policies: Sequence[Scaling]) -> None:
+    def __init__(self, endpoint: "Scalable", variant: int, policies: Sequence[Scaling]) -> None:
         self.endpoint, self.variant = endpoint, variant
         self.env = endpoint.sim.env
         self.lowest, self.highest = common_bounds(policies)

@@ -12,6 +12,7 @@ from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, Whole, checked
 from simlib.record import BILLED_MS, PROVISIONED_MS, Snapshot
 from simlib.serving import lanes
+from simlib.serving.autoscaler import Autoscaler
 from simlib.serving.demand import serverless_chunks
 from simlib.serving.fleet import columns_of
 from simlib.serving.served import Served, check_on_offer, retry_rules
@@ -63,11 +64,14 @@ class ServerlessEndpoint(Served):
         self.station = Station(_rules(deployment, log=log), [1], serverless_chunks(sim, workload, deployment))
         self.station.advance(sim.env.now)
         self.provisioned: list[tuple[float, int]] = [(sim.env.now, 0)]  # (time, containers kept warm from then on)
+        self._asked_for = deployment.provisioned_concurrency
         self._coming: list[int] = []  # how many will be warm, for each raise that is on its way
         if from_cold:
-            self.provision(deployment.provisioned_concurrency)
+            self._keep(deployment.provisioned_concurrency)
         else:
             self._keep_warm(deployment.provisioned_concurrency)
+        if deployment.policies:
+            Autoscaler(self, 0, deployment.policies)
 
     # --- commands ---
 
@@ -79,7 +83,15 @@ class ServerlessEndpoint(Served):
                 f"provision: containers={containers} is not possible: "
                 f"it should be at most max_concurrency={self.deployment.max_concurrency}."
             )
-        self.tell("provisioned concurrency", f"asked for {containers}")
+        self.set_desired(0, containers, "asked for")
+
+    def set_desired(self, variant: int, wanted: int, why: str) -> None:
+        """Ask for so many containers kept warm, and note why."""
+        self.tell("provisioned concurrency", f"{self._asked_for} → {wanted}: {why}")
+        self._asked_for = wanted
+        self._keep(wanted)
+
+    def _keep(self, containers: int) -> None:
         # asking for less holds for those on their way too; asking for more begins anew only for what is beyond them
         self._coming = [min(each, containers) for each in self._coming]
         if containers > max(self._coming, default=self._warm):
@@ -88,10 +100,27 @@ class ServerlessEndpoint(Served):
         if containers < self._warm:
             self._keep_warm(containers)
 
+    # --- for whoever decides ---
+
+    @property
+    def desired(self) -> list[int]:
+        """Containers asked to be kept warm."""
+        return [self._asked_for]
+
+    def in_service(self, variant: int) -> int:
+        """Containers kept warm now."""
+        return self._warm
+
     @property
     def _warm(self) -> int:
-        """Containers kept warm now."""
         return self.provisioned[-1][1]
+
+    def seconds_warm(self, begin: float, end: float) -> float:
+        """Seconds that containers were kept warm between two instants [s], all of them together."""
+        times = [min(max(time, begin), end) for time, _ in self.provisioned] + [end]
+        return math.fsum(n * (times[i + 1] - times[i]) for i, (_, n) in enumerate(self.provisioned))
+
+    # --- how they come and go ---
 
     def _come_up(self) -> Story:
         yield pause(self.sim.env, self.deployment.provisioning_s, LIFE)
@@ -111,7 +140,9 @@ class ServerlessEndpoint(Served):
 
     def snapshot(self, **of_its_kind: Any) -> Snapshot:
         """The record at the clock's instant; there are no instances."""
-        return super().snapshot(instances=columns_of([]), desired=(), **of_its_kind)
+        return super().snapshot(
+            instances=columns_of([]), desired=(), provisioned=tuple(self.provisioned), **of_its_kind
+        )
 
     def meters(self) -> Iterator[pricing.Meter]:
         """Milliseconds on demand; those on provisioned containers, and these for existing; payloads."""
@@ -119,13 +150,11 @@ class ServerlessEndpoint(Served):
         yield pricing.serverless_seconds(memory, worked[BILLED_MS] / 1000, item=f"{memory} MB on demand")
         if len(self.provisioned) > 1:
             yield from pricing.provisioned_concurrency(
-                memory, enabled_seconds=self._seconds_warm(), busy_seconds=worked[PROVISIONED_MS] / 1000
+                memory,
+                enabled_seconds=self.seconds_warm(0.0, self.sim.env.now),
+                busy_seconds=worked[PROVISIONED_MS] / 1000,
             )
         yield from self.payloads()
-
-    def _seconds_warm(self) -> float:
-        times = [time for time, _ in self.provisioned] + [self.sim.env.now]
-        return math.fsum(n * (times[i + 1] - times[i]) for i, (_, n) in enumerate(self.provisioned))
 
 
 def _rules(deployment: Serverless, *, log: bool) -> Rules:

@@ -38,6 +38,7 @@ from simlib.record import (
     INSIDE,
     LATENCY_NS,
     NOBODY,
+    ON_DEMAND,
     PROVISIONED_MS,
     REJECTED,
     RETRIED,
@@ -145,7 +146,7 @@ SLOT = np.dtype(
     ]
 )
 # columns of the log
-ARRIVAL, START, FINISH = range(3)
+ARRIVAL, START, FINISH, SETUP_OF = range(4)  # the last one of serverless endpoints only
 STATUS, VARIANT_OF, ATTEMPTS_OF = range(3)
 
 
@@ -748,7 +749,11 @@ def invoke(lane, i, k, t, until):
         m = minute_of(t)
         lane.tally[0, m, COLD_STARTS] += 1
         lane.tally[0, m, SETUP_NS] += nanoseconds(setup)
+        if rules.log:
+            lane.log_times[SETUP_OF, lane.state[0].first_row + i if k == NOBODY else lane.requests[k].row] = setup
     place = lane.places[0, p]
+    if not place.provisioned:
+        lane.tally[0, minute_of(t), ON_DEMAND] += 1
     slot = lane.slots[0, p]
     end = start + service_time(lane, service, i, k)
     deadline = t + rules.timeout_s

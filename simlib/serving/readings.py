@@ -4,12 +4,12 @@ A reading looks at the lane's counts for the minutes since the one before, so it
 """
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simlib.record import BUSY_NS, COMPLETED, EXPIRED, FAILED, LATENCY_NS, REJECTED, TIMED_OUT
 
 if TYPE_CHECKING:
-    from simlib.serving.hosted import Hosted
+    from simlib.serving.served import Scalable
 
 ERRORS = (REJECTED, EXPIRED, TIMED_OUT, FAILED)
 SHARES = -1  # not a column of the tally: the sum of 1 / instances in service over the attempts
@@ -18,8 +18,9 @@ SHARES = -1  # not a column of the tally: the sum of 1 / instances in service ov
 class Readings:
     """One reader of one metric of one variant."""
 
-    def __init__(self, endpoint: "Hosted", variant: int, metric: str) -> None:
-        self.endpoint, self.variant, self._value = endpoint, variant, getattr(self, f"_{metric}")
+    def __init__(self, endpoint: "Scalable", variant: int, metric: str) -> None:
+        self.endpoint: Any = endpoint  # a metric may ask for what only its kind of deployment has
+        self.variant, self._value = variant, getattr(self, f"_{metric}")
         self._at = endpoint.sim.env.now
         self._before: dict[int, float] = {}  # what was counted, by the last reading, in its minute
 
@@ -51,6 +52,10 @@ class Readings:
         instances = self.endpoint.in_service(self.variant)
         inside = self.endpoint.station.waiting_and_running()[self.variant].sum()
         return float(inside / instances) if instances else math.nan
+
+    def _ServerlessProvisionedConcurrencyUtilization(self) -> float:
+        warm = self.endpoint.seconds_warm(self._at, self.endpoint.sim.env.now)
+        return self._since(BUSY_NS) / 1e9 / warm if warm else math.nan
 
     def _since(self, column: int) -> float:
         """What was counted in a column of the tally since the last reading."""

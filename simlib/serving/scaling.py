@@ -15,7 +15,12 @@ from simlib.parameters import Count, Flag, NonNegative, Positive, Real, Share, T
 from simlib.serving.schedules import Schedule, schedule
 
 Metric = Literal[
-    "InvocationsPerInstance", "ConcurrentRequestsPerModel", "CPUUtilization", "ModelLatency", "Invocation5XXErrors"
+    "InvocationsPerInstance",
+    "ConcurrentRequestsPerModel",
+    "CPUUtilization",
+    "ModelLatency",
+    "Invocation5XXErrors",
+    "ServerlessProvisionedConcurrencyUtilization",
 ]
 """What a policy can watch, for one variant over one period.
 
@@ -24,6 +29,9 @@ developer guide: each request sends 1/numberOfInstances); missing where nobody c
 requests waiting or in work at the period's end, per instance in service.  CPUUtilization: busy workers per instance in
 percent, so two busy workers are 200 (the guide's trap: it sums cores).  ModelLatency: mean [s] of those completed in
 the period; missing where there are none.  Invocation5XXErrors: rejected, timed out and failed requests.
+ServerlessProvisionedConcurrencyUtilization, the only one of serverless endpoints: mean containers in work, those on
+demand included, per container kept warm (AWS: concurrent executions divided by the allocated provisioned concurrency);
+missing where none is kept warm.
 """
 
 

@@ -1,7 +1,7 @@
 """What every running deployment is: a name, a workload, a station in the lanes, and the record it leaves."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from simlib.model import ModelProfile
     from simlib.simulation import Simulation
     from simlib.workload import Workload
+
+
+class Scalable(Protocol):
+    """What an autoscaler needs of a running deployment: capacity by variant, asked for and there."""
+
+    sim: "Simulation"
+    station: Station
+
+    @property
+    def desired(self) -> list[int]: ...
+    def in_service(self, variant: int) -> int: ...
+    def set_desired(self, variant: int, wanted: int, why: str) -> None: ...
+    def advance(self) -> None: ...
+    def tell(self, kind: str, detail: str, variant: int | None = None) -> None: ...
 
 
 class Served:

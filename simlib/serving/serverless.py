@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Literal
 from simlib.model import Law, ModelProfile, lognormal
 from simlib.parameters import Count, Positive, Whole, config
 from simlib.serving.realtime import Retry
+from simlib.serving.scaling import Scaling, Watching, common_bounds, scaling_assumptions
 
 if TYPE_CHECKING:
     from simlib.serving.containers import ServerlessEndpoint
     from simlib.simulation import Simulation
     from simlib.workload import Workload
 
+UTILIZATION = "ServerlessProvisionedConcurrencyUtilization"
 Reuse = Literal["newest_created", "most_recently_used", "random", "oldest_created"]
 
 
@@ -52,6 +54,10 @@ class Serverless:
         From raising the provisioned concurrency until it is there and paid for [s].  Assumption.
     retry : Retry or None
         What callers do when throttled; None: they give up.
+    scaling : TargetTracking, StepScaling, ScheduledScaling, or several of them
+        How the provisioned concurrency follows the load (SageMaker: DesiredProvisionedConcurrency).  Policies watch
+        "ServerlessProvisionedConcurrencyUtilization", which nobody publishes while nothing is kept warm; a schedule
+        can begin at 0.
     """
 
     model: ModelProfile
@@ -68,6 +74,7 @@ class Serverless:
     speed: Positive = field(default=1.0, kw_only=True)
     provisioning_s: Positive = field(default=60.0, kw_only=True)
     retry: Retry | None = field(default=None, kw_only=True)
+    scaling: Scaling | tuple[Scaling, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.provisioned_concurrency > self.max_concurrency:
@@ -75,11 +82,35 @@ class Serverless:
                 f"provisioned_concurrency={self.provisioned_concurrency} is not possible: "
                 f"it should be at most max_concurrency={self.max_concurrency}."
             )
+        common_bounds(self.policies)
+        for policy in self.policies:
+            if isinstance(policy, Watching) and policy.metric != UTILIZATION:
+                raise ValueError(
+                    f"scaling: metric={policy.metric!r} is not published for serverless endpoints; "
+                    f"it should be {UTILIZATION!r}."
+                )
+            if policy.max_capacity is not None and policy.max_capacity > self.max_concurrency:
+                raise ValueError(
+                    f"scaling: max_capacity={policy.max_capacity} is not possible: "
+                    f"it should be at most max_concurrency={self.max_concurrency}."
+                )
+
+    @property
+    def policies(self) -> tuple[Scaling, ...]:
+        """The policies that scale the provisioned concurrency, none, one or several."""
+        if self.scaling is None:
+            return ()
+        return self.scaling if isinstance(self.scaling, tuple) else (self.scaling,)
+
+    @property
+    def download_s(self) -> float:
+        """Seconds of a cold start to download the model."""
+        return self.model.size_mb / self.download_mb_per_s
 
     @property
     def fetch_s(self) -> float:
         """Seconds of a cold start to download and load the model."""
-        return self.model.size_mb / self.download_mb_per_s + self.model.load_seconds
+        return self.download_s + self.model.load_seconds
 
     def deploy(
         self, sim: "Simulation", workload: "Workload", name: str, *, log: bool, from_cold: bool
@@ -97,6 +128,7 @@ class Serverless:
         for name, source in _ASSUMPTIONS.items():
             if getattr(self, name) == getattr(usual, name):
                 yield name, getattr(self, name), *source
+        yield from scaling_assumptions(self.policies)
 
 
 _LAMBDA = ("S", "measured on AWS Lambda in 2020 (pacslab/serverless-performance-modeling); SageMaker publishes none")

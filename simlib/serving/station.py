@@ -192,10 +192,18 @@ class Station:
         lane.log_codes[:, rows] = np.stack([inside["status"] & COLD, inside["variant"], inside["attempts"]])
         lane.log_instance[rows] = np.where(bound, np.array(at, dtype=np.int32), NOBODY)
         self._lent = True
-        arrival, start, finish = lane.log_times[:, :n]
+        arrival, start, finish = lane.log_times[: lanes.SETUP_OF, :n]
         outcome, variant, attempts = lane.log_codes[:, :n]
-        cold = outcome >= COLD
-        return Requests(arrival, start, finish, outcome & (COLD - 1), variant, attempts, lane.log_instance[:n], cold)
+        plain = Requests(
+            arrival, start, finish, outcome & (COLD - 1), variant, attempts, lane.log_instance[:n], outcome >= COLD
+        )
+        return plain._replace(setup=self._setups(rows[bound & ~begun])) if self._serverless else plain
+
+    def _setups(self, still_to_end: np.ndarray) -> np.ndarray:
+        """The length of each request's cold start up to now; not known yet of those that have *still to end*."""
+        setups: np.ndarray = self.lane.log_times[lanes.SETUP_OF, : self.arrived].copy()
+        setups[still_to_end] = np.nan
+        return setups
 
     def _take_back_log(self) -> None:
         if self._lent:
@@ -354,7 +362,7 @@ def _new_lane(rules: Rules, workers: Sequence[int]) -> Lane:
         tally=np.zeros((n_variants, 0, TALLIES), np.int64),
         per_instance=np.zeros((n_variants, 0)),
         histogram=np.zeros((n_variants, 0, BINS), np.int64),
-        log_times=np.empty((3, 0)),
+        log_times=np.empty((4 if serverless else 3, 0)),
         log_codes=np.empty((3, 0), np.int8),
         log_instance=np.empty(0, np.int32),
     )

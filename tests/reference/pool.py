@@ -40,6 +40,7 @@ class Caller:
     attempts: int = 1
     container: int = record.NOBODY
     cold: bool = False
+    setup: float = 0.0
 
 
 class ReferencePool:
@@ -56,6 +57,7 @@ class ReferencePool:
         self.containers: list[Container] = []
         self.cold_starts = 0
         self.billed_ms = 0
+        self.on_demand = 0
 
     # --- a request ---
 
@@ -87,8 +89,10 @@ class ReferencePool:
             self.cold_starts += 1
             container, service = self.create(), lanes.COLD_SERVICE
         caller.container = container.number
+        self.on_demand += not container.provisioned
         self.working.append(container)
         setup = self.drawn(lanes.SETUP, caller) + self.rules.fetch_s if caller.cold else 0.0
+        caller.setup = setup
         start = self.env.now + setup
         if start <= entered + self.rules.timeout_s:
             caller.start = start
@@ -177,6 +181,11 @@ class ReferencePool:
         yield after(self.env, at, DECISION)
         self.provision(change)
 
+    def known(self, caller: Caller, end: float) -> float:
+        """The length of a caller's cold start, unless it is still going on and the caller waits for it."""
+        still = caller.status == record.INSIDE and caller.container != record.NOBODY and not caller.start <= end
+        return math.nan if still else caller.setup
+
     # --- running it ---
 
     def run(self, commands: Sequence[tuple[float, int]], end: float) -> Requests:
@@ -197,4 +206,5 @@ class ReferencePool:
             attempts=np.array([c.attempts for c in came], np.int8),
             instance=np.array([c.container for c in came], np.int32),
             cold=np.array([c.cold for c in came]),
+            setup=np.array([self.known(c, end) for c in came]),
         )
