@@ -259,8 +259,8 @@ class Run:
         )
 
     def _most(self) -> int | None:
-        """The most instances that policies may ask for; None where they do not say, or it changes."""
-        policies = getattr(self.snapshot.deployment, "policies", ())
+        """The most instances that policies may ask for; None where they do not say, it changes, or there are none."""
+        policies = () if self.snapshot.provisioned else getattr(self.snapshot.deployment, "policies", ())
         found = {getattr(policy, "max_capacity", None) for policy in policies} - {None}
         return found.pop() if len(found) == 1 and len(self.snapshot.variants) == 1 else None
 

@@ -127,6 +127,7 @@ def test_the_record_is_kept(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.timeline(), found.timeline())
     pd.testing.assert_frame_equal(again.requests, found.requests)
     pd.testing.assert_series_equal(again.summary(), found.summary())
+    assert "containers" in str(found.plot()).lower()
 
 
 def test_the_assumed_rule_is_named() -> None:
