@@ -115,11 +115,6 @@ class ServerlessEndpoint(Served):
     def _warm(self) -> int:
         return self.provisioned[-1][1]
 
-    def seconds_warm(self, begin: float, end: float) -> float:
-        """Seconds that containers were kept warm between two instants [s], all of them together."""
-        times = [min(max(time, begin), end) for time, _ in self.provisioned] + [end]
-        return math.fsum(n * (times[i + 1] - times[i]) for i, (_, n) in enumerate(self.provisioned))
-
     # --- how they come and go ---
 
     def _come_up(self) -> Story:
@@ -151,10 +146,14 @@ class ServerlessEndpoint(Served):
         if len(self.provisioned) > 1:
             yield from pricing.provisioned_concurrency(
                 memory,
-                enabled_seconds=self.seconds_warm(0.0, self.sim.env.now),
+                enabled_seconds=self._seconds_warm(),
                 busy_seconds=worked[PROVISIONED_MS] / 1000,
             )
         yield from self.payloads()
+
+    def _seconds_warm(self) -> float:
+        times = [time for time, _ in self.provisioned] + [self.sim.env.now]
+        return math.fsum(n * (times[i + 1] - times[i]) for i, (_, n) in enumerate(self.provisioned))
 
 
 def _rules(deployment: Serverless, *, log: bool) -> Rules:

@@ -4,7 +4,7 @@ A reading looks at the lane's counts for the minutes since the one before, so it
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simlib.record import BUSY_NS, COMPLETED, EXPIRED, FAILED, LATENCY_NS, REJECTED, TIMED_OUT
 
@@ -19,8 +19,7 @@ class Readings:
     """One reader of one metric of one variant."""
 
     def __init__(self, endpoint: "Scalable", variant: int, metric: str) -> None:
-        self.endpoint: Any = endpoint  # a metric may ask for what only its kind of deployment has
-        self.variant, self._value = variant, getattr(self, f"_{metric}")
+        self.endpoint, self.variant, self._value = endpoint, variant, getattr(self, f"_{metric}")
         self._at = endpoint.sim.env.now
         self._before: dict[int, float] = {}  # what was counted, by the last reading, in its minute
 
@@ -54,8 +53,9 @@ class Readings:
         return float(inside / instances) if instances else math.nan
 
     def _ServerlessProvisionedConcurrencyUtilization(self) -> float:
-        warm = self.endpoint.seconds_warm(self._at, self.endpoint.sim.env.now)
-        return self._since(BUSY_NS) / 1e9 / warm if warm else math.nan
+        busy, seconds = self._since(BUSY_NS) / 1e9, self.endpoint.sim.env.now - self._at
+        warm = self.endpoint.in_service(self.variant)
+        return busy / seconds / warm if warm else math.nan
 
     def _since(self, column: int) -> float:
         """What was counted in a column of the tally since the last reading."""

@@ -30,8 +30,8 @@ requests waiting or in work at the period's end, per instance in service.  CPUUt
 percent, so two busy workers are 200 (the guide's trap: it sums cores).  ModelLatency: mean [s] of those completed in
 the period; missing where there are none.  Invocation5XXErrors: rejected, timed out and failed requests.
 ServerlessProvisionedConcurrencyUtilization, the only one of serverless endpoints: mean containers in work, those on
-demand included, per container kept warm (AWS: concurrent executions divided by the allocated provisioned concurrency);
-missing where none is kept warm.
+demand included, per container kept warm at the period's end (AWS: concurrent executions divided by the
+allocated provisioned concurrency); missing where none is kept warm.
 """
 
 
