@@ -30,6 +30,8 @@ from simlib.parameters import Count, ParameterError, Positive, Real, Share, Text
 from simlib.record import COMPLETED, INSIDE
 from simlib.results import QUANTILES, Run
 
+__all__ = ["by_variant", "difference", "requests_needed"]
+
 FIGURES = ("mean_s", "error_rate", "p50_s", "p95_s", "p99_s")
 RESAMPLES, GRID = 500, 500
 

@@ -25,6 +25,7 @@ from pydantic import SkipValidation
 
 from simlib.intervals import Confidence, Interval, interval
 from simlib.parameters import Count, ParameterError, Positive, Text, checked, nearest, shortly
+from simlib.plots.many_runs import Compared
 from simlib.replications import (
     AtLeastTwo,
     Bar,
@@ -262,13 +263,14 @@ def until_precise(
     return frame
 
 
-def wide(comparison: pd.DataFrame) -> pd.DataFrame:
+@checked
+def wide(frame: Compared) -> pd.DataFrame:
     """A comparison as a sweep would give it: one row a deployment, columns figure, figure_low and figure_high.
 
     This is the form that `plots.frontier` draws.
     """
-    names = comparison.index.get_level_values("deployment").unique()
-    rows = [_row(comparison[comparison.index.get_level_values("deployment") == name].droplevel(1)) for name in names]
+    names = frame.index.get_level_values("deployment").unique()
+    rows = [_row(frame[frame.index.get_level_values("deployment") == name].droplevel(1)) for name in names]
     return pd.DataFrame(rows, index=names)
 
 

@@ -6,13 +6,13 @@
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Annotated, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import AfterValidator, SkipValidation
+from pydantic import AfterValidator, BeforeValidator
 
-from simlib.parameters import Real, checked
+from simlib.parameters import Real, as_row, checked
 
 
 def _level(value: float) -> float:
@@ -44,15 +44,19 @@ class Interval(NamedTuple):
         return self.half_width / abs(self.mean) if self.mean else math.inf
 
 
+def _values(value: object) -> object:
+    return as_row("values", list(value) if isinstance(value, Iterator) else value)
+
+
 @checked
-def interval(values: SkipValidation[Iterable[float]], confidence: Confidence = 0.95) -> Interval:
+def interval(values: Annotated[Any, BeforeValidator(_values)], confidence: Confidence = 0.95) -> Interval:
     """The mean of independent *values* with its Student t interval: mean ± t(n-1) · s / √n.
 
     Values that are not finite are left out, and n does not count them; with n < 2 the interval is NaN.
-    Where all values are the same, the mean is that value and the half-width exactly 0.
+    Where all values are the same, the mean is that value and the half-width exactly 0.  That is what these values say,
+    not that nothing can scatter: of a rare error that no run met it says 0 to 0.
     """
-    found = np.asarray(values if isinstance(values, np.ndarray | Sequence) else list(values), dtype=float)
-    found = found[np.isfinite(found)]
+    found = values[np.isfinite(values)]
     n = len(found)
     mean = float(found.mean()) if n else math.nan
     if n < 2:

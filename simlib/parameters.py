@@ -22,7 +22,7 @@ import difflib
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Annotated, Any, ParamSpec, TypeVar, dataclass_transform
 
@@ -60,6 +60,27 @@ Whole = Annotated[int, _Plain, Field(strict=True, ge=0)]
 Count = Annotated[int, _Plain, Field(strict=True, ge=1)]
 Flag = Annotated[bool, _Plain, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
+
+
+def as_row(name: str, value: object, wanted: str = "a row of numbers") -> np.ndarray:
+    """*value*, of the parameter *name*, as a row of floats; NaN and infinity are let through.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else; the sentence says what was *wanted*.
+    """
+    found = value if isinstance(value, np.ndarray | Sequence) or hasattr(value, "to_numpy") else None
+    try:
+        numbers = None if found is None or isinstance(found, str) else np.asarray(found)
+    except ValueError:  # lists of different lengths
+        numbers = None
+    if numbers is None or numbers.ndim != 1 or (len(numbers) and numbers.dtype.kind not in "iuf"):
+        raise ValueError(f"{name}={shortly(value)} is not possible: it should be {wanted}.")
+    return numbers.astype(float)
+
+
+Series = Annotated[Any, BeforeValidator(functools.partial(as_row, "series"))]
 
 _SETTINGS = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -187,6 +208,9 @@ class one_sentence:
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             return f"{self.owner} has no parameter {name!r}; {nearest(name, known)}"
         if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+            given = set(getattr(value, "kwargs", None) or ()) - set(known)  # where **options take any name
+            if near := difflib.get_close_matches(name, given, n=1, cutoff=0.5):
+                return f"{self.owner} has no parameter {near[0]!r}; did you mean {name!r}?"
             return f"{self.owner} needs the parameter {name!r}."
         if first["type"] == "unexpected_positional_argument":
             names = ", ".join(known)

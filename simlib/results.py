@@ -267,7 +267,8 @@ class Run:
     def _title(self) -> str:
         figures = self.summary()
         errors = f"{100 * figures['error_rate']:.3g} % errors, " if figures["error_rate"] > 0 else ""
-        return f"{figures['completed']:,} answers, {errors}p99 {figures['p99_s']:.4g} s, {figures['usd']:.4g} dollars"
+        p99 = f"p99 {figures['p99_s']:.4g} s, " if figures["completed"] else ""
+        return f"{figures['completed']:,} answers, {errors}{p99}{figures['usd']:.4g} dollars"
 
     def __repr__(self) -> str:
         hours = (self.snapshot.end_s - self.snapshot.begin_s) / 3600

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import SkipValidation
 
-from simlib.parameters import Count, ParameterError, Positive, Text, checked, nearest
+from simlib.parameters import Count, ParameterError, Positive, Series, Text, checked, nearest
 from simlib.plots.style import Words
 from simlib.replications import Jobs, Options, check_options, run_each
 from simlib.results import Run
@@ -24,7 +23,7 @@ MOST_DELETED = 0.5
 
 
 @checked
-def mser5(series: SkipValidation[Any]) -> int:
+def mser5(series: Series) -> int:
     """How many values to leave out at the beginning of *series*: the truncation point of MSER-5.
 
     The series is cut into means Z of 5 neighbours (what is left over at the end is not looked at).  Of all cuts d in
@@ -46,14 +45,13 @@ def mser5(series: SkipValidation[Any]) -> int:
     >>> mser5([0.0] * 20 + [9.0, 11.0] * 100)
     20
     """
-    values = np.asarray(series, dtype=float)
-    if values.ndim != 1 or len(values) < 2 * BATCH:
-        raise ParameterError(f"mser5: series should be one row of at least {2 * BATCH} numbers, not {values.shape}.")
-    if not np.isfinite(values).all():
-        where = int(np.argmin(np.isfinite(values)))
-        raise ParameterError(f"mser5: series[{where}]={values[where]} is not possible: it should be a finite number.")
-    batches = len(values) // BATCH
-    means = values[: batches * BATCH].reshape(batches, BATCH).mean(axis=1)
+    if len(series) < 2 * BATCH:
+        raise ParameterError(f"mser5: series has {len(series)} numbers: it should have at least {2 * BATCH}.")
+    if not np.isfinite(series).all():
+        where = int(np.argmin(np.isfinite(series)))
+        raise ParameterError(f"mser5: series[{where}]={series[where]} is not possible: it should be a finite number.")
+    batches = len(series) // BATCH
+    means = series[: batches * BATCH].reshape(batches, BATCH).mean(axis=1)
     means -= means.mean()  # or sums of squares would lose the digits that matter
     left = np.arange(batches, 0, -1)
     sums, squares = (np.cumsum(part[::-1])[::-1] for part in (means, means**2))
@@ -62,15 +60,14 @@ def mser5(series: SkipValidation[Any]) -> int:
 
 
 @checked
-def moving_average(series: SkipValidation[Any], window: Count) -> np.ndarray:
+def moving_average(series: Series, window: Count) -> np.ndarray:
     """Welch's moving average: the mean of each value and *window* neighbours on either side, shape (n,).
 
     Near the beginning the window shrinks to what lies there on either side; the last *window* values are NaN.
     Values that are not finite, such as the mean latency of a minute without an answer, are left out of the means.
     """
-    values = np.asarray(series, dtype=float)
-    n, finite = len(values), np.isfinite(values)
-    sums, counts = (np.concatenate(([0], np.cumsum(part))) for part in (np.where(finite, values, 0.0), finite))
+    n, finite = len(series), np.isfinite(series)
+    sums, counts = (np.concatenate(([0], np.cumsum(part))) for part in (np.where(finite, series, 0.0), finite))
     middle = np.arange(n)
     reach = np.minimum(middle, window)
     smooth = np.full(n, np.nan)

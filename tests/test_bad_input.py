@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import simlib as sl
-from simlib import scenarios, serving, theory, workload
+from simlib import experiments, scenarios, serving, theory, workload
 
 MODEL = sl.ModelProfile("tagger", service=sl.constant(0.05))
 RT = serving.RealTime(MODEL)
@@ -45,6 +45,9 @@ ROOMS = (
     "simlib.pricing",
     "simlib.scenarios",
     "simlib.theory",
+    "simlib.experiments",
+    "simlib.abtest",
+    "simlib.plots",
 )
 RESULTS = {
     "Audit",
@@ -56,6 +59,9 @@ RESULTS = {
     "Price",
     "Allowance",
     "Scenario",
+    "Interval",
+    "WarmUp",
+    "Words",
     "Law",
     "Workload",
 }  # nobody writes them
@@ -97,11 +103,23 @@ def typos() -> Iterator[tuple[str, Callable[..., object], str, str]]:
                     yield where, call, name, typo
 
 
+def others(call: Callable[..., object], name: str) -> dict[str, object]:
+    """The parameters that are needed beside *name*, where **options take any name and so nobody but us can tell."""
+    known = inspect.signature(call).parameters
+    if all(each.kind is not each.VAR_KEYWORD for each in known.values()):
+        return {}
+    needed = [each.name for each in known.values() if each.default is each.empty and each.kind is not each.VAR_KEYWORD]
+    given = {"deployment": RT, "deployments": {"one": RT}, "workload": CALLS, "grid": {"workers": [1]}}
+    given["make_deployment"] = lambda workers: RT
+    return {each: given[each] for each in needed if each != name}
+
+
 @pytest.mark.parametrize(
     ("where", "call", "name", "typo"), [pytest.param(*each, id=f"{each[0]}-{each[3]}") for each in typos()]
 )
 def test_a_typo_in_a_parameters_name(where, call, name, typo):
-    text = sentence(lambda: call(**({"self": None} if where in METHODS and where != "Run.load" else {}), **{typo: 1}))
+    self = {"self": None} if where in METHODS and where != "Run.load" else {}
+    text = sentence(lambda: call(**self, **others(call, name), **{typo: 1}))
     assert text.startswith(where.rsplit(".", 1)[-1])
     assert f"has no parameter {typo!r}" in text
     assert f"did you mean {name!r}" in text or (len(name) < 4 and name in text)
@@ -118,6 +136,19 @@ FRAME = pd.DataFrame({"time": [0.0, 1.0, 2.5], "tokens": [10.0, 20.0, 5.0]})
 BLUE = serving.Variant("blue", MODEL)
 
 WRONG = {
+    # experiments
+    "text as values": (
+        lambda: experiments.interval("abc"),
+        "interval: values='abc' is not possible: it should be a row",
+    ),
+    "a number as values": (lambda: experiments.interval(5), "values=5"),
+    "texts as values": (lambda: experiments.interval(["1", "2"]), "values=['1', '2']"),
+    "text as a series": (lambda: experiments.mser5("abc"), "mser5: series='abc'"),
+    "a short series": (lambda: experiments.mser5([1, 2]), "series has 2 numbers: it should have at least 10"),
+    "a table as a series": (lambda: experiments.moving_average([[1, 2], [3, 4]], 1), "series=[[1, 2], [3, 4]]"),
+    "a ragged series": (lambda: experiments.moving_average([[1], [3, 4]], 1), "series=[[1], [3, 4]]"),
+    "a number as a comparison": (lambda: experiments.wide(5), "wide: frame=5"),
+    "another frame as a comparison": (lambda: experiments.wide(FRAME), "wide: frame has no column 'mean'"),
     # simulate
     "a deployment in place of a workload": (lambda: sl.simulate(RT, RT, hours=1), "workload=RealTime"),
     "a workload in place of a deployment": (lambda: sl.simulate(CALLS, RT, hours=1), "deployment=Poisson"),

@@ -1,5 +1,6 @@
 """Pictures say in words what they show, in lines that fit the page."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -92,6 +93,32 @@ def test_more_stages_than_colours_are_all_drawn_and_told_apart() -> None:
     plots.stages(pd.DataFrame([[1.0] * len(MANY)], columns=MANY, index=["bar"]), unit="s", title="Long")
     bars = {(bar.get_facecolor(), bar.get_hatch()) for bar in axes().patches}
     assert len(axes().patches) == len(bars) == len(MANY)
+
+
+def test_the_labels_of_options_that_cost_the_same_can_be_read() -> None:
+    import matplotlib.pyplot as plt
+
+    frame = pd.DataFrame({"usd": [1.0] * 8, "p99_s": 1 + np.arange(8) / 1000}, index=[f"option {k}" for k in range(8)])
+    words = plots.frontier(frame, cost="usd", latency="p99_s")
+    assert words.startswith("1 of 8 options is worth its price")
+    plt.gcf().canvas.draw()
+    boxes = {text.get_text(): text.get_window_extent() for text in axes().texts if text.get_text()}
+    inside = axes().get_window_extent()
+    assert set(boxes) == set(frame.index)
+    for one, other in itertools.combinations(boxes.values(), 2):
+        assert not one.overlaps(other)
+    for box in boxes.values():
+        assert inside.x0 <= box.x0
+        assert box.x1 <= inside.x1
+        assert inside.y0 <= box.y0
+        assert box.y1 <= inside.y1
+
+
+def test_what_is_the_same_in_every_run_is_not_called_certain_or_chance() -> None:
+    two = pd.concat([BETWEEN, BETWEEN.rename(index={"a": "b"})])
+    same = two.assign(mean=2.0, low=2.0, high=2.0, difference=0.0, difference_low=0.0, difference_high=0.0)
+    assert "2 s in every run" in plots.comparison(same)
+    assert plots.comparison(same).endswith(": the same in every run.")
 
 
 # --- the timeline of a run --------------------------------------------------------------------------------------------

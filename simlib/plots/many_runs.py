@@ -1,12 +1,13 @@
 """Pictures of many runs: a figure against load, several deployments beside each other, and the end of the warm-up."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, BeforeValidator
 
-from simlib.parameters import NonNegative, ParameterError, Positive, Text, checked, shortly
+from simlib.parameters import NonNegative, Positive, Text, checked, shortly
 from simlib.plots.checks import Title, check_known, check_numbers, frame_like
 from simlib.plots.style import (
     BLACK,
@@ -25,6 +26,8 @@ from simlib.plots.style import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 COMPARED = ("mean", "low", "high", "difference", "difference_low", "difference_high")
 FIGURES = {
@@ -38,6 +41,18 @@ FIGURES = {
     "cold_start_rate": ("cold-start rate", "share"),
     "utilization": ("utilization", "share"),
 }
+
+BESIDE: Any = {"textcoords": "offset points", "xytext": (6, 5)}
+PLACES = [
+    (x, y) for y in (5, -12, 17, -24, 29, -36, 41, -48, -60, -72, -84) for x in (6, -6, 0)
+]  # of a label beside its dot [points]
+
+
+def _compared(frame: pd.DataFrame) -> pd.DataFrame:
+    if list(frame.index.names) != ["figure", "deployment"]:
+        names = ", ".join(map(str, frame.index.names))
+        raise ValueError(f"frame has the index {names}: it should be figure, deployment, as compare gives it.")
+    return frame
 
 
 def _figures(frame: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +84,9 @@ Figures = Annotated[
     frame_like("figures", "one row a busy share, one column a figure of latency"),
 ]
 Theory = Annotated[Any, BeforeValidator(_theory)]
-Compared = Annotated[pd.DataFrame, frame_like("frame", "the result of compare", numbers=COMPARED)]
+Compared = Annotated[
+    pd.DataFrame, AfterValidator(_compared), frame_like("frame", "the result of compare", numbers=COMPARED)
+]
 Options = Annotated[pd.DataFrame, frame_like("frame", "the result of sweep", empty=True)]
 Averages = Annotated[pd.DataFrame, frame_like("averages", "the result of welch", numbers=["mean", "smooth"])]
 
@@ -146,11 +163,6 @@ def comparison(frame: Compared, *, figure: Text = "p95_s", title: Title = "") ->
     title : str
         The finding; by default, whose figure is lowest.
     """
-    if list(frame.index.names) != ["figure", "deployment"]:
-        raise ParameterError(
-            f"comparison: frame has the index {', '.join(map(str, frame.index.names))}: "
-            "it should be figure, deployment, as compare gives it."
-        )
     known = frame.index.get_level_values("figure")
     check_known("comparison", "figure", figure, known.unique())
     rows = frame[known == figure].droplevel("figure")
@@ -188,6 +200,8 @@ def _dots(ax: "Axes", rows: pd.DataFrame, columns: tuple[str, str, str]) -> None
 def _estimate(row: pd.Series, unit: str) -> str:
     if np.isnan(row["low"]):
         return f"{row['mean']:.3g} {unit}, from one run, so with no interval"
+    if row["low"] == row["high"]:  # no certainty: an error that no run met would also be 0 (0 to 0)
+        return f"{row['mean']:.3g} {unit} in every run"
     return f"{row['mean']:.3g} {unit} ({row['low']:.3g} to {row['high']:.3g})"
 
 
@@ -195,6 +209,8 @@ def _difference(row: pd.Series, unit: str) -> str:
     middle, low, high = (float(row[column]) for column in ("difference", "difference_low", "difference_high"))
     if np.isnan(low):
         return f"{middle:+.3g} {unit}, from one run, so with no interval"
+    if low == high:
+        return f"{middle:+.3g} {unit} in every run" if middle else "the same in every run"
     chance = ", which may be chance" if low <= 0 <= high else ""
     return f"{middle:+.3g} {unit} ({low:+.3g} to {high:+.3g}){chance}"
 
@@ -232,16 +248,16 @@ def frontier(
     best = known[latency].cummin()
     worth = (known[latency] == best) & (best != best.shift())
     (cost_name, cost_unit), (latency_name, latency_unit) = _figure_and_unit(cost), _figure_and_unit(latency)
-    found = f"{worth.sum()} of {len(frame)} options are worth their price: nothing is both cheaper and faster"
+    are = "is worth its price" if worth.sum() == 1 else "are worth their price"
+    found = f"{worth.sum()} of {len(frame)} options {are}: nothing is both cheaper and faster"
     with styled():
         ax = new_figure(1, 1, height=4.2)[1][0, 0]
+        labels: list[Annotation] = []
         ax.step(known.loc[worth, cost], known.loc[worth, latency], where="post", color=BLUE, linewidth=1.1)
         for (name, row), chosen in zip(known.iterrows(), worth, strict=True):
             color = BLUE if chosen else "#888888"
             _cross(ax, row, cost, latency, color)
-            ax.annotate(
-                str(name), (row[cost], row[latency]), textcoords="offset points", xytext=(6, 5), color=color, fontsize=9
-            )
+            labels.append(ax.annotate(str(name), (row[cost], row[latency]), **BESIDE, color=color, fontsize=9))
         if limit is not None:
             ax.axhline(limit, color=GREEN, linewidth=1.1)
             ax.annotate(
@@ -250,13 +266,46 @@ def frontier(
             )  # fmt: skip
         ax.set(xlabel=f"{cost_name} [{cost_unit}]", ylabel=f"{latency_name} [{latency_unit}]", title=title or found)
         ax.set_xlim(left=0)
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.08 * ax.get_ylim()[1])
+        _part(ax, labels)
     show()
     row_of = known.loc[worth].iterrows()
     if not len(known):
         return Words(f"{found}. None has both figures.")
     told = [f"{name} ({row[cost]:.3g} {cost_unit}, {row[latency]:.3g} {latency_unit})" for name, row in row_of]
     return Words(f"{found}. From cheap to fast: {'; '.join(told)}.{_cheapest(known, latency, limit, latency_unit)}")
+
+
+def _part(ax: "Axes", labels: "Sequence[Annotation]") -> None:
+    """Each label at the first place beside its dot where it covers neither a dot nor a label before it."""
+    if not labels:
+        return
+    from matplotlib.transforms import Bbox
+
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # or nobody would know where the axes lie
+    dots = ax.transData.transform([label.xy for label in labels])
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in dots]
+    inside = ax.get_window_extent()
+    for label in labels:
+        free = (place for place in PLACES if _fits(label, place, inside, taken))
+        place = next(free, PLACES[0])
+        _move(label, place)
+        taken.append(label.get_window_extent())
+        if place != PLACES[0]:  # a line tells whose it is
+            line = {"arrowstyle": "-", "linewidth": 0.6, "color": label.get_color(), "shrinkA": 0, "shrinkB": 3}
+            ax.annotate("", label.xy, xytext=place, textcoords="offset points", arrowprops=line)
+
+
+def _move(label: "Annotation", place: tuple[float, float]) -> None:
+    label.set_position(place)
+    label.set_horizontalalignment("left" if place[0] > 0 else "right" if place[0] < 0 else "center")
+
+
+def _fits(label: "Annotation", place: tuple[float, float], inside: "Bbox", taken: "Sequence[Bbox]") -> bool:
+    _move(label, place)
+    box = label.get_window_extent()
+    within = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
+    return within and not any(box.overlaps(other) for other in taken)
 
 
 def _cheapest(known: pd.DataFrame, latency: str, limit: float | None, unit: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator
 
-from simlib.parameters import Count, NonNegative, ParameterError, checked, shortly
+from simlib.parameters import Count, NonNegative, ParameterError, as_row, checked, shortly
 from simlib.plots.checks import Title, frame_like
 from simlib.plots.style import (
     BLACK,
@@ -41,21 +41,13 @@ def _latencies(value: Any) -> "dict[str, np.ndarray]":
 
 
 def _seconds(name: str, value: object) -> np.ndarray:
-    found = value if isinstance(value, np.ndarray | pd.Series | list | tuple) else None
-    try:
-        values = None if found is None else np.asarray(found)
-    except ValueError:  # lists of different lengths
-        values = None
-    if values is None or values.ndim != 1 or (len(values) and values.dtype.kind not in "iuf"):
-        raise ValueError(
-            f"{name}={shortly(value)} is not possible: it should be an array of seconds, such as run.latencies()."
-        )
-    wrong = np.flatnonzero(~(np.isfinite(values.astype(float)) & (values >= 0)))
+    values = as_row(name, value, "an array of seconds, such as run.latencies()")
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
     if len(wrong):
         raise ValueError(
             f"{name}[{wrong[0]}]={values[wrong[0]]} is not possible: it should be a finite number of seconds."
         )
-    return values.astype(float)
+    return values
 
 
 def _axes(value: object) -> object:
