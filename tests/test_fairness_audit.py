@@ -105,9 +105,9 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_a_thousand_rows_of_twenty_features_add_up_quickly(name: str) -> None:
     model = MODELS[name].fit(FRAME, Y)
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = explain(model, FRAME.iloc[:1000])
-    assert time.perf_counter() - begin < 20
+    assert time.process_time() - begin < 20
     assert found.values.shape == (1000, 20)
     assert found.additivity_error < 1e-6
     assert found.method in ("tree", "linear")
@@ -324,7 +324,9 @@ def test_three_views_say_what_they_should(found: fairness.Audit) -> None:
     for words in ("95 % percentile bootstrap, 100 resamples", "a: all others", "Limits", "what it cannot see", "1,500"):
         assert words in regulator
     for metric in ("CI", "CDDL", "FT", "GE", "DFPR_ratio"):
-        assert f'<th scope="row">{metric}</th>' in regulator
+        assert f'<th scope="row">{metric}<br>' in regulator
+    assert "&lt;b&gt;woman&lt;/b&gt; – a difference that is hardly chance: less often accepted" in everybody
+    assert "age: above 60 – no difference beyond what chance may do" in everybody
     assert "Rows to look at first" in debugging
     assert "mean SHAP of d minus a" in debugging
     assert "postcode" in debugging
@@ -360,10 +362,55 @@ def test_infinite_and_undefined_values_are_json(tmp_path: Path) -> None:
 
 
 def test_data_alone_can_be_audited() -> None:
-    made = audit(Loans().sample(200, seed=1), label="approved", facets=[Facet("gender", ["woman"])], bootstrap=20)
+    frame = Loans(label_bias=0.5).sample(2_000, seed=1)
+    made = audit(frame, label="approved", facets=[Facet("gender", ["woman"])], bootstrap=100)
     assert not made.after
+    assert "gender: woman – a difference that is hardly chance: less often with a good label" in made.html()
     assert "For the regulator" in made.html()
     assert "For debugging" not in made.html()
+
+
+def test_nobody_is_judged_by_a_handful() -> None:
+    """One of d and nine of a: no share in 100, and no verdict."""
+    frame = pd.DataFrame({"sex": ["f", *"m" * 9], "y": [1, 0] * 5, "p": [0, *[1] * 9]})
+    everybody = audit(frame, label="y", predicted="p", facets=[Facet("sex", ["f"])]).html().split("</section>")[0]
+    assert "sex: f – too few people to tell" in everybody
+    assert "0 of 1; others 9 of 9: too few to tell" in everybody
+    assert "in 100" not in everybody
+    unasked = audit(Loans().sample(500, seed=1), label="approved", facets=[Facet("gender", ["woman"])], bootstrap=0)
+    assert "was not examined" in unasked.html()
+
+
+def test_several_groups_of_one_column(tmp_path: Path) -> None:
+    frame = Loans().sample(600, seed=1)
+    facets = [Facet("ethnicity", ["amber"]), Facet("ethnicity", ["blue"]), Facet("age", 60, kind="continuous")]
+    made = audit(frame, label="approved", facets=facets, bootstrap=20)
+    assert list(made.before) == ["ethnicity = amber", "ethnicity = blue", "age"]
+    assert made.is_d("ethnicity = blue").sum() == (frame["ethnicity"] == "blue").sum()
+    entries = made.analysis()["pre_training_bias_metrics"]["facets"]
+    assert [entry["value_or_threshold"] for entry in entries["ethnicity"]] == ["amber", "blue"]
+    for wrong, words in (
+        (lambda: made.is_d("agge"), "did you mean 'age'"),
+        (lambda: made.suspicious("age"), "no pred"),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            wrong()
+    with pytest.raises(ParameterError, match="twice"):
+        audit(frame, label="approved", facets=facets[:1] * 2, bootstrap=0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ParameterError, match="is a file"):
+        made.save(tmp_path / "file")
+
+
+def test_rows_to_look_at_say_what_spoke_against_them() -> None:
+    frame = Loans(label_bias=0.35, proxy_strength=0.8).sample(1_500, seed=3)
+    model = LogisticRegression().fit(frame[["income", "postcode"]], frame["approved"])
+    frame["score"] = model.predict_proba(frame[["income", "postcode"]])[:, 1]
+    asked: dict[str, Any] = {"label": "approved", "predicted": "score", "probability_threshold": 0.5, "bootstrap": 0}
+    made = audit(frame, **asked, facets=[Facet("gender", ["woman"])], explanation=explain(model, frame))
+    debugging = made.html().split("<section")[3]
+    assert "most against it" in debugging
+    assert "postcode −" in debugging.split("</table>")[0]
 
 
 def test_suspicious_rows_are_wrong_refusals_of_d(found: fairness.Audit) -> None:

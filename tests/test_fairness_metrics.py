@@ -564,10 +564,10 @@ def test_a_million_rows() -> None:
     frame["accepted"] = lends(frame, **RULE)
     asked = asked_of(Loans()) | {"bootstrap": 1000}
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.process_time()
     pretraining(frame, **asked)
     found = posttraining(frame, predicted="accepted", **asked)
-    took, peak = time.perf_counter() - begin, tracemalloc.get_traced_memory()[1]
+    took, peak = time.process_time() - begin, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert took < 5
     assert peak < 1e9

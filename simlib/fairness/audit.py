@@ -16,7 +16,7 @@ from simlib.fairness.labels import pretraining
 from simlib.fairness.metrics import METRICS
 from simlib.fairness.predictions import posttraining
 from simlib.fairness.table import BiasTable
-from simlib.parameters import ParameterError, Share, Text, Whole, checked, config
+from simlib.parameters import ParameterError, Share, Text, Whole, checked, config, nearest
 
 
 @config
@@ -36,6 +36,7 @@ class Audit:
     ----------
     title : str
     questions : dict of facet → Question
+        By the facet's column; where two facets share one column, by rule: "ethnicity = amber".
     before, after : dict of facet → table
         Pre-training and post-training metrics; *after* is empty without predictions.
     frame : DataFrame
@@ -57,13 +58,13 @@ class Audit:
 
     def is_d(self, facet: str) -> pd.Series:
         """Who is d, row by row."""
-        question = self.questions[facet]
-        mask = chosen(self.frame[facet], question.disadvantaged, question.facet_kind, "audit", "disadvantaged")
+        question = self._question(facet)
+        mask = chosen(self.frame[question.facet], question.disadvantaged, question.facet_kind, "audit", "disadvantaged")
         return pd.Series(mask, index=self.frame.index, name="is_d")
 
     def suspicious(self, facet: str, *, at_most: int = 10) -> pd.DataFrame:
         """Rows of d to look at first: refused, though their label is positive; the nearest to acceptance on top."""
-        question = self.questions[facet]
+        question = self._question(facet)
         if question.predicted is None:
             raise ParameterError("suspicious: the audit has no predictions.")
         refused = pd.Series(~decisions(self.frame, question, "audit"), index=self.frame.index)
@@ -71,8 +72,13 @@ class Audit:
         rows = self.frame[self.is_d(facet) & good & refused]
         if question.probability_threshold is not None or question.label_kind == "continuous":
             rows = rows.sort_values(question.predicted, ascending=False, kind="stable")
-        shown = list(dict.fromkeys([facet, *self.features, question.label, question.predicted]))
+        shown = list(dict.fromkeys([question.facet, *self.features, question.label, question.predicted]))
         return rows[shown].head(at_most)
+
+    def _question(self, facet: str) -> Question:
+        if facet not in self.questions:
+            raise ParameterError(f"audit: facet={facet!r} was not audited; {nearest(facet, self.questions)}")
+        return self.questions[facet]
 
     def analysis(self) -> dict[str, Any]:
         """In the shape of Clarify's analysis.json; infinities as text, undefined values null with the reason."""
@@ -87,9 +93,13 @@ class Audit:
             }
         for name, tables in (("pre_training_bias_metrics", self.before), ("post_training_bias_metrics", self.after)):
             if tables:
+                by_column: dict[str, list[dict[str, Any]]] = {}
+                for facet, table in tables.items():
+                    question = self.questions[facet]
+                    by_column.setdefault(question.facet, []).append(_facet_entry(question, table))
                 found[name] = {
                     "label": first.label,
-                    "facets": {facet: [_facet_entry(self.questions[facet], table)] for facet, table in tables.items()},
+                    "facets": by_column,
                     "label_value_or_threshold": _listed(first.positive),
                 }
         return found
@@ -104,6 +114,10 @@ class Audit:
     def save(self, folder: Path | str) -> list[Path]:
         """Write analysis.json and report.html into *folder*, and the SHAP values as explanations_shap/out.csv."""
         place = Path(folder)
+        if place.is_file():
+            raise ParameterError(
+                f"save: folder={str(folder)!r} is a file; it should be a folder, or a name for a new one."
+            )
         place.mkdir(parents=True, exist_ok=True)
         written = [place / "analysis.json", place / "report.html"]
         written[0].write_text(json.dumps(self.analysis(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -156,22 +170,20 @@ def audit(
         "predicted": predicted, "features": features, "probability_threshold": probability_threshold,
     }  # fmt: skip
     questions, before, after = {}, {}, {}
+    columns = [facet.column for facet in facets]
     for facet in facets:
         who = {"facet": facet.column, "disadvantaged": facet.disadvantaged, "facet_kind": facet.kind}
-        questions[facet.column] = Question(
-            label,
-            facet.column,
-            facet.disadvantaged,
-            positive,
-            group,
-            facet.kind,
-            label_kind,
-            predicted,
+        question = Question(
+            label, facet.column, facet.disadvantaged, positive, group, facet.kind, label_kind, predicted,
             probability_threshold,
-        )
-        before[facet.column] = pretraining(frame, **common, **who)
+        )  # fmt: skip
+        labels = pretraining(frame, **common, **who)
+        name = facet.column if columns.count(facet.column) == 1 else question.who
+        if name in questions:
+            raise ParameterError(f"audit: facets name {name!r} twice.")
+        questions[name], before[name] = question, labels
         if predicted is not None:
-            after[facet.column] = posttraining(frame, **common, **model, **who)
+            after[name] = posttraining(frame, **common, **model, **who)
     return Audit(title, questions, before, after, frame, explanation, tuple(features or ()), bootstrap, seed)
 
 

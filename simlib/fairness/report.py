@@ -4,17 +4,16 @@ Three views of the same numbers: the *regulator* asks what was measured, on whom
 *stakeholder* wants one page without jargon; whoever *debugs* wants rows and features.
 """
 
-import html
 import math
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from simlib.fairness.groups import tabulate
+from simlib.fairness.markup import cell, number, picture, table, text
 from simlib.fairness.metrics import METRICS
-from simlib.fairness.predictions import rates
+from simlib.fairness.plainly import stakeholder
 from simlib.fairness.table import BiasTable
 
 if TYPE_CHECKING:
@@ -33,17 +32,18 @@ _LIMITS = (
 
 def page(audit: "Audit") -> str:
     """The whole report."""
-    views = [("regulator", "For the regulator", _regulator(audit))]
+    views = [
+        ("stakeholder", "In one page, for everybody", stakeholder(audit)),
+        ("regulator", "For the regulator", _regulator(audit)),
+    ]
     if audit.after:
-        views.insert(0, ("stakeholder", "In one page, for everybody", _stakeholder(audit)))
         views.append(("debugging", "For debugging", _debugging(audit)))
     links = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in views)
     sections = "".join(
-        f'<section id="{key}" aria-labelledby="{key}-title">'
-        f'<h2 id="{key}-title"{" class=first" if not k else ""}>{name}</h2>{body}</section>'
-        for k, (key, name, body) in enumerate(views)
+        f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{name}</h2>{body}</section>'
+        for key, name, body in views
     )
-    title = _text(audit.title)
+    title = text(audit.title)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
@@ -52,80 +52,12 @@ def page(audit: "Audit") -> str:
     )
 
 
-# --- stakeholder ------------------------------------------------------------------------------------------------------
-
-
-def _stakeholder(audit: "Audit") -> str:
-    parts = [
-        f"<p>{len(audit.frame):,} people and the decisions about them were examined. For each attribute below, "
-        "one group is compared with everybody else.</p>"
-    ]
-    for facet, table in audit.after.items():
-        question = audit.questions[facet]
-        who = _text(question.who)
-        cells = tabulate(audit.frame, question, "audit")
-        parts.append(f"<h3>People with {who}</h3><ul class=big>")
-        parts += [f"<li>{_text(line)}</li>" for line in _plain_lines(rates(cells), table)]
-        parts.append("</ul>")
-        parts.append(_bars(rates(cells), question.who))
-    parts.append(
-        "<p><strong>What this does not say:</strong> whether past decisions, which serve as the yardstick, were just; "
-        "and why the groups differ. That needs people who know the case.</p>"
-    )
-    return "".join(parts)
-
-
-_LINES = (
-    ("DPPL", "accepted", "Accepted: {d} in 100 of them, {a} in 100 of the others."),
-    ("RD", "recall", "Of those who deserve it, accepted: {d} in 100 of them, {a} in 100 of the others."),
-    ("DFPR", "false_positive", "Of the undeserving, accepted: {d} in 100 of them, {a} in 100 of the others."),
-)  # fmt: skip
-
-
-def _plain_lines(by_rate: dict[str, Any], table: BiasTable) -> list[str]:
-    lines = []
-    for metric, rate, words in _LINES:
-        above, below = by_rate[rate]
-        if not all(below):
-            lines.append(f"{words.split(':')[0]}: nothing can be said, one group has no such people.")
-            continue
-        a, d = 100 * above / below
-        low, high = (float(table[end].loc[metric]) for end in ("low", "high"))
-        verdict = (
-            "" if math.isnan(low) else " This may be chance." if low <= 0 <= high else " This is hardly chance alone."
-        )
-        lines.append(words.format(a=_whole(a), d=_whole(d)) + verdict)
-    return lines
-
-
-def _whole(share: float) -> str:
-    return f"{share:.0f}" if share >= 1 or share == 0 else "less than 1"
-
-
-def _bars(by_rate: dict[str, Any], who: str) -> str:
-    """Acceptance as two bars; the numbers stand beside them, so colour says nothing alone."""
-    above, below = by_rate["accepted"]
-    if not all(below):
-        return ""
-    a, d = (float(x) for x in 100 * above / below)
-    words = f"Bar chart: accepted are {d:.0f} of 100 people with {who}, and {a:.0f} of 100 others."
-    both = (("they", d, "#b34700"), ("the others", a, "#0b4a6f"))
-    rows = "".join(
-        f'<text x="0" y="{22 + 34 * k}">{name}</text>'
-        f'<rect x="90" y="{6 + 34 * k}" width="{4.2 * share:.1f}" height="22" fill="{colour}"/>'
-        f'<text x="{98 + 4.2 * share:.1f}" y="{22 + 34 * k}">{share:.0f} in 100</text>'
-        for k, (name, share, colour) in enumerate(both)
-    )
-    return (
-        f'<svg role="img" aria-label="{_text(words)}" viewBox="0 0 620 72" width="620" height="72" font-size="15">'
-        f"<title>{_text(words)}</title>{rows}</svg>"
-    )
-
-
 # --- regulator --------------------------------------------------------------------------------------------------------
 
 
 def _regulator(audit: "Audit") -> str:
+    from simlib import __version__ as version
+
     first = next(iter(audit.questions.values()))
     how = (
         f"95 % percentile bootstrap, {audit.bootstrap:,} resamples of the rows, seed {audit.seed}"
@@ -140,34 +72,34 @@ def _regulator(audit: "Audit") -> str:
         ("Features of the flip test", ", ".join(audit.features) or "none"),
         ("Intervals", how),
         ("Formulas", "Amazon SageMaker Clarify's 21 bias metrics; 0/0 is undefined, never 0"),
+        ("Computed by", f"simlib {version}"),
     ]
-    parts = ["<h3>What was measured</h3>", _table("Data, rules and method", ["item", "value"], facts)]
+    parts = ["<h3>What was measured</h3>", table("Data, rules and method", ["item", "value"], facts)]
     for facet in audit.questions:
-        parts.append(f"<h3>{_text(facet)}</h3><p class=convention>{_text(audit.questions[facet].convention)}</p>")
+        parts.append(f"<h3>{text(facet)}</h3><p class=convention>{text(audit.questions[facet].convention)}</p>")
         parts.append(_sizes(audit, facet))
         for name, tables in (
             ("Before training: the data", audit.before),
             ("After training: the decisions", audit.after),
         ):
             if facet in tables:
-                parts.append(_metrics_table(f"{facet}. {name} ({audit.questions[facet].convention})", tables[facet]))
+                convention = tables[facet].attrs["convention"]
+                parts.append(_metrics_table(f"{facet}. {name} ({convention})", tables[facet]))
         parts.append(_forest(facet, audit))
-    parts.append("<h3>Limits</h3><ul>" + "".join(f"<li>{_text(line)}</li>" for line in _LIMITS) + "</ul>")
+    parts.append("<h3>Limits</h3><ul>" + "".join(f"<li>{text(line)}</li>" for line in _LIMITS) + "</ul>")
     used = [metric for metric in METRICS.values() if audit.after or metric.stage == "pre-training"]
     rows = [
         (
-            m.name,
-            m.long,
-            m.formula,
-            m.range,
-            f"{m.fair:g}: {m.zero}",
-            m.hurts,
+            (m.name, m.long),
+            (m.formula, f"range {m.range}"),
+            (f"{m.fair:g}: {m.zero}", m.hurts),
             m.blind + (f". {m.note}" if m.note else ""),
         )
         for m in used
     ]
-    header = ["metric", "name", "formula", "range", "fair value", "whom a departure hurts", "what it cannot see"]
-    return "".join([*parts, "<h3>Definitions</h3>", _table("d: the group named; a: all others", header, rows)])
+    header = ["metric", "formula and range", "fair value; whom a departure hurts", "what it cannot see"]
+    definitions = table("d: the group named; a: all others", header, rows, kind="definitions")
+    return "".join([*parts, "<h3>Definitions</h3>", definitions])
 
 
 def _sizes(audit: "Audit", facet: str) -> str:
@@ -175,19 +107,20 @@ def _sizes(audit: "Audit", facet: str) -> str:
     n = by.by_label.sum(axis=-1)
     positive = by.by_label[..., by.positive].sum(axis=-1)
     rows = [(who, f"{n[k]:,}", f"{positive[k]:,}") for k, who in ((1, "d"), (0, "a"))]
-    return _table(f"{facet}. Rows", ["group", "rows", "with a positive label"], rows)
+    return table(f"{facet}. Rows", ["group", "rows", "with a positive label"], rows)
 
 
-def _metrics_table(caption: str, table: BiasTable) -> str:
+def _metrics_table(caption: str, found: BiasTable) -> str:
     rows = [
-        (name, METRICS[str(name)].long, _number(row["value"]), _between(row), f"{row['n']:,}", row["reading"])
-        for name, row in table.iterrows()
+        ((name, METRICS[str(name)].long), number(row["value"]), _between(row), f"{row['n']:,}", row["reading"])
+        for name, row in found.iterrows()
     ]
-    return _table(caption, ["metric", "name", "value", "95 % interval", "n", "reading"], rows, numbers=(2, 3, 4))
+    header = ["metric", "value", "95 % interval", "n", "reading"]
+    return table(caption, header, rows, numbers=(1, 2, 3), kind="metrics")
 
 
 def _between(row: pd.Series) -> str:
-    return "–" if math.isnan(row["low"]) else f"{_number(row['low'])} to {_number(row['high'])}"
+    return "–" if math.isnan(row["low"]) else f"{number(row['low'])} to {number(row['high'])}"
 
 
 def _forest(facet: str, audit: "Audit") -> str:
@@ -216,13 +149,14 @@ def _forest(facet: str, audit: "Audit") -> str:
     clear = [name for name in names if not low[name] <= 0 <= high[name]]
     told = ", ".join(clear) or "none"
     words = f"{facet}: intervals of {len(names)} differences; not holding 0: {told}. The figures are in the tables."
-    return (
-        f'<svg role="img" aria-label="{_text(words)}" viewBox="0 0 620 {bottom + 24}" width="620" '
-        f'height="{bottom + 24}" font-size="14"><title>{_text(words)}</title>'
+    drawn = (
         f'<line x1="340" x2="340" y1="16" y2="{bottom}" stroke="#555"/>{lines}'
-        f'<text x="{x(-reach):.0f}" y="{bottom + 18}">{-reach:.2f}</text><text x="318" y="{bottom + 18}">0: fair</text>'
-        f'<text x="{x(reach) - 34:.0f}" y="{bottom + 18}">{reach:.2f}</text></svg>'
+        f'<text x="{x(-reach):.0f}" y="{bottom + 18}">{number(-round(reach, 2))}</text>'
+        f'<text x="318" y="{bottom + 18}">0: fair</text>'
+        f'<text x="{x(reach) - 34:.0f}" y="{bottom + 18}">{reach:.2f}</text>'
     )
+    caption = f"{facet}. Differences (dots) with their 95 % intervals (bars); a bar that holds 0 may be chance"
+    return picture(words, drawn, height=bottom + 24, caption=caption)
 
 
 # --- debugging --------------------------------------------------------------------------------------------------------
@@ -233,18 +167,33 @@ def _debugging(audit: "Audit") -> str:
     for facet in audit.after:
         rows = audit.suspicious(facet)
         who = audit.questions[facet].who
-        parts.append(f"<h3>{_text(facet)}</h3>")
+        parts.append(f"<h3>{text(facet)}</h3>")
         if len(rows):
+            against = _against(audit, rows)
             body = [
-                (index, *(_cell(value) for value in row))
-                for index, row in zip(rows.index, rows.to_numpy(object), strict=True)
+                (index, *(cell(value) for value in row), *why)
+                for index, row, why in zip(rows.index, rows.to_numpy(object), against, strict=True)
             ]
-            header = ["row", *map(str, rows.columns)]
-            parts.append(_table(f"Rows to look at first: {who}, refused, though the label is positive", header, body))
+            header = ["row", *map(str, rows.columns), *(["most against it"] if any(against) else [])]
+            caption = f"{facet}. Rows to look at first: {who}, refused, though the label is positive"
+            parts.append(table(caption, header, body))
         else:
-            parts.append(f"<p>No row with {_text(who)} was refused against a positive label.</p>")
+            parts.append(f"<p>No row with {text(who)} was refused against a positive label.</p>")
         parts.append(_feature_gap(audit, facet))
     return "".join(parts)
+
+
+def _against(audit: "Audit", rows: pd.DataFrame) -> list[tuple[str, ...]]:
+    """For each row the two features that most spoke against it, where all the rows were explained."""
+    if audit.explanation is None or not audit.explanation.values.index.is_unique:
+        return [()] * len(rows)
+    values = audit.explanation.values
+    if not rows.index.isin(values.index).all():
+        return [()] * len(rows)
+    worst = [values.loc[index].nsmallest(2) for index in rows.index]
+    return [
+        (", ".join(f"{name} {number(round(value, 2))}" for name, value in two.items() if value < 0),) for two in worst
+    ]
 
 
 def _feature_gap(audit: "Audit", facet: str) -> str:
@@ -258,51 +207,16 @@ def _feature_gap(audit: "Audit", facet: str) -> str:
     gap = found.gap(is_d)
     importance = found.importance().to_dict()
     total = float(gap.sum())
-    rows = [(name, f"{importance[name]:.4f}", f"{value:+.4f}") for name, value in gap.items()]
-    rows.append(("all together", "", f"{total:+.4f}"))
+    rows = [(name, number(round(importance[name], 4)), number(round(value, 4))) for name, value in gap.items()]
+    rows.append(("all together", "", number(round(total, 4))))
     header = ["feature", "mean |SHAP|", "mean SHAP of d minus a"]
-    notes = "".join(f"<p>Note: {_text(note)}.</p>" for note in found.notes)
+    notes = "".join(f"<p>Note: {text(note)}.</p>" for note in found.notes)
     return (
-        _table(
-            f"Which features move d's answers away from a's, in {found.units} ({found.method} SHAP)",
+        table(
+            f"{facet}. Which features move d's answers away from a's, in {found.units} ({found.method} SHAP)",
             header,
             rows,
             numbers=(1, 2),
         )
         + notes
     )
-
-
-# --- pieces -----------------------------------------------------------------------------------------------------------
-
-
-def _table(caption: str, header: list[str], rows: Any, *, numbers: tuple[int, ...] = ()) -> str:
-    head = "".join(f'<th scope="col">{_text(name)}</th>' for name in header)
-    body = "".join(
-        f'<tr><th scope="row">{_text(first)}</th>'
-        + "".join(
-            f"<td{' class=number' if k in numbers else ''}>{_text(cell)}</td>" for k, cell in enumerate(rest, start=1)
-        )
-        + "</tr>"
-        for first, *rest in rows
-    )
-    return (
-        f'<div class=scroll role="region" aria-label="{_text(caption)}" tabindex="0">'
-        f"<table><caption>{_text(caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _text(value: Any) -> str:
-    """Whatever comes from outside is text, never markup."""
-    return html.escape(str(value), quote=True)
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "undefined"
-    return f"{value:.4g}" if math.isfinite(value) else "∞" if value > 0 else "−∞"
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)

@@ -2,8 +2,8 @@
 
 smclarify does not work with the pandas of our pins, so it cannot be a dependency of the tests.  To record again:
 
-    python -m venv /tmp/peers && /tmp/peers/bin/pip install smclarify==0.5 "pandas<3" fairlearn
-    /tmp/peers/bin/python tests/reference/record_bias.py
+    python -m venv peers && peers/bin/pip install smclarify==0.5 "pandas<3" fairlearn
+    peers/bin/python tests/reference/record_bias.py
 """
 
 import json
