@@ -38,7 +38,8 @@ SET_UP_FILES = (
     ".gitignore",
 )
 TEACHERS_ONLY = ("grading",)
-NEVER_COPIED = ("__pycache__", ".ipynb_checkpoints", ".simlib", "generated-log.csv")  # the last: notebook 00 writes it
+NEVER_COPIED = ("__pycache__", ".ipynb_checkpoints", ".simlib")
+WRITTEN_BY_NOTEBOOKS = "generated-"  # begins their names
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,9 @@ def _walk(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
-        if path.name in NEVER_COPIED or (folder.name == "simlib" and path.name in TEACHERS_ONLY):
+        if path.name in NEVER_COPIED or path.name.startswith(WRITTEN_BY_NOTEBOOKS):
+            continue
+        if folder.name == "simlib" and path.name in TEACHERS_ONLY:
             continue
         if path.is_dir():
             yield from _walk(path)

@@ -584,7 +584,7 @@ def test_a_mistake_is_one_sentence_and_status_2(log, capsys, arguments, sentence
         ("TIMESTAMP\n", "has no rows"),
         ("TIMESTAMP\n5\n5\n5\n", "all come at one instant"),
         ("TIMESTAMP\n1\nsoon\n", "'soon'"),
-        ("TIMESTAMP\n1700000000000\n", "divide by 1000"),
+        ("TIMESTAMP\n8000000000000000\n", "since 1970"),
     ],
 )
 def test_a_log_that_is_none(tmp_path, capsys, content, sentence):

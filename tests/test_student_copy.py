@@ -33,6 +33,8 @@ def course(tmp_path: Path) -> Path:
         "notebooks/00-start-here.ipynb": notebook("1 + 1"),
         "notebooks/02-real-time.ipynb": notebook("2 + 2"),
         "notebooks/data/log.csv": "t\n1\n",
+        "notebooks/generated-log.csv": "t\n1\n",
+        "notebooks/generated-options.md": "| option |\n",
         "notebooks/.ipynb_checkpoints/00-start-here.ipynb": notebook("1 + 1"),
         "exercises/ex02.ipynb": notebook("3 + 3"),
         "solutions/ex02.ipynb": notebook("secret"),

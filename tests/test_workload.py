@@ -406,6 +406,31 @@ def test_a_file_in_the_shape_of_the_azure_trace_reads_right(tmp_path: Path) -> N
     assert "374" not in to_json(trace)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at;Tokens\n0;3\n0.25;4\n",
+        "at;Tokens\n7,5;3\n7,75;4\n",
+        "at\tTokens\n1\t3\n1.25\t4\n",
+        "host|at|Tokens\na|1|3\nb|1.25|4\n",
+        "at, Tokens\n1, 3\n1.25, 4\n",
+        "Tokens,at\n4,1700158546930\n3,1700158546680\n",
+        "at,Tokens\n1700158546680000,3\n1700158546930000,4\n",
+        "at,Tokens\n1700158546680000001,3\n1700158546930000001,4\n",
+        "at,Tokens\n1700158546.5,3\n1700158546.75,4\n",
+    ],
+)
+def test_separators_and_units_are_recognized(tmp_path: Path, text: str) -> None:
+    (block,) = from_trace(_file(tmp_path, text), time="at", work=["Tokens"]).blocks(_rng())
+    assert block.times.tolist() == [0.0, 0.25]
+    assert block.work["Tokens"].tolist() == [3, 4]
+
+
+def test_nanoseconds_since_1970_keep_each_nanosecond(tmp_path: Path) -> None:
+    log = _file(tmp_path, "at\n1700158546680000001\n1700158546680000004\n")
+    assert from_trace(log, time="at").arrivals(0, 1, _rng()).tolist() == pytest.approx([0, 3e-9], abs=1e-12)
+
+
 def test_a_trace_from_a_frame_keeps_its_numbers() -> None:
     trace = from_trace(TRACE, time="at", work=["Tokens"])
     (block,) = from_json(to_json(trace)).blocks(_rng())
@@ -470,7 +495,8 @@ def test_a_log_of_many_rows_is_read_in_blocks_with_its_work(tmp_path: Path) -> N
         ("when,Tokens\n1,2\n", "no column 'at'; it knows when, Tokens"),
         ("att,Tokens\n1,2\n", "no column 'at'; did you mean 'att'"),
         ("at,Token\n1,2\n", "no column 'Tokens'; did you mean 'Token'"),
-        ("at;Tokens\n1;2\n", "should be separated by commas"),
+        ("at;Token\n1;2\n", "no column 'Tokens'; did you mean 'Token'"),
+        ("at,Tokens,at\n1,2,3\n", "2 columns 'at'"),
         ("at,Tokens\n1,2\nsoon,3\n", r"'at' in row 2 \(.*\) is 'soon'; it should be a number of seconds"),
         ("at,Tokens\n1,2\n,3\n", "'at' in row 2 .* is missing"),
         ("at,Tokens\n1,2\ninf,3\n", "'at' in row 2 .* is 'inf'"),
@@ -479,9 +505,8 @@ def test_a_log_of_many_rows_is_read_in_blocks_with_its_work(tmp_path: Path) -> N
         ("at,Tokens\n1,2\n3,-4\n", "'Tokens' in row 2 .* is '-4'; it should be a number of at least 0"),
         ("at,Tokens\n1,2\n3,many\n", "'Tokens' in row 2 .* is 'many'"),
         ("at,Tokens\n1,2\n3,\n", "'Tokens' in row 2 .* is missing"),
-        ("at,Tokens\n1700158546680,2\n", "1700158546680: looks like milliseconds since 1970; divide by 1000"),
-        ("at,Tokens\n1700158546680000,2\n", "looks like microseconds"),
-        ("at,Tokens\n1700158546680000000,2\n", "looks like nanoseconds"),
+        ("at,Tokens\n1700158546680,2\n300000000000,2\n", "'at' holds 300000000000 to 1700158546680; .* since 1970"),
+        ("at,Tokens\n8e15,2\n", "'at' holds 8e.?15 .* milli-, micro- or nanoseconds since 1970"),
         ("at,Tokens\n2026-03-02T08:00Z,2\n2026-03-02T08:00:01,2\n", "'at' in row 2 .* has no time zone while others"),
         ("at,Tokens\n2026-03-02T08:00,2\n2026-03-02T08:00:01+01,2\n", "'at' in row 1 .* has no time zone while others"),
         ('at,Tokens\n"1,2\n', "cannot be read as CSV"),

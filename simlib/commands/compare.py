@@ -50,7 +50,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     log = parser.add_argument_group("the log")
     log.add_argument("--trace", required=True, metavar="FILE", help="CSV file with a header, one request a row")
-    log.add_argument("--time", required=True, metavar="COLUMN", help="column of arrival times: seconds or ISO 8601")
+    log.add_argument(
+        "--time",
+        required=True,
+        metavar="COLUMN",
+        help="arrival times: seconds, ISO 8601, or ms since 1970",
+    )
     log.add_argument("--work", type=names, metavar="A,B", help="work columns; taken from --s-per-unit where not given")
     log.add_argument("--scale", type=positive, default=1.0, metavar="X", help="times as many requests (1.0)")
     service = parser.add_argument_group("how long a worker needs for one request")

@@ -93,7 +93,7 @@ def markdown(report: Report, picture: str | None = None) -> str:
 
 def _plain(words: str) -> str:
     """Without anything that Markdown would read as a sign."""
-    return re.sub(r"([\\`*_{}\[\]<>|~#&])", r"\\\1", " ".join(words.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|~#&$])", r"\\\1", " ".join(words.split()))
 
 
 def _link(path: str) -> str:

@@ -57,9 +57,11 @@ class TargetTracking:
         Periods in a row.
     in_factor : float
         What part of the target the metric must fall below.
-    out_cooldown_s, in_cooldown_s : float
-        After a scale-out, only a larger one follows within this time, which the formula above gives at any time; after
-        a scale-in, none follows within this time, but a scale-out does, and ends it [s].
+    out_cooldown_s : float
+        The platform's ScaleOutCooldown [s].  It changes nothing here: within it only a larger scale-out follows, and
+        the rule above lets only a larger one follow at any time.
+    in_cooldown_s : float
+        After a scale-in, none follows within this time, but a scale-out does, and ends it [s].
     period_s : float
         Length of a metric's period [s].
     metric_delay_s : float

@@ -186,11 +186,11 @@ class Station:
         n, lane, inside = self.arrived, self.lane, self.inside()
         rows, bound = inside["row"], inside["place"] != NOBODY
         begun = (inside["start"] <= self.now) & bound
-        at = [lane.places[v, p]["instance"] for v, p in zip(inside["variant"], inside["place"], strict=True)]
+        at = lane.places["instance"][inside["variant"], inside["place"]]
         lane.log_times[lanes.START, rows] = np.where(begun, inside["start"], np.nan)
         lane.log_times[lanes.FINISH, rows] = np.nan
         lane.log_codes[:, rows] = np.stack([inside["status"] & COLD, inside["variant"], inside["attempts"]])
-        lane.log_instance[rows] = np.where(bound, np.array(at, dtype=np.int32), NOBODY)
+        lane.log_instance[rows] = np.where(bound, at, NOBODY)
         self._lent = True
         arrival, start, finish = lane.log_times[: lanes.SETUP_OF, :n]
         outcome, variant, attempts = lane.log_codes[:, :n]

@@ -1,20 +1,29 @@
 """Read a log of requests: when each came, in seconds since the first, and how much work it brought.
 
-Logs come in many shapes: rows out of order, times as seconds, datetimes or texts, with time zones or without.  What is
-ambiguous is refused in one sentence that names the row, rather than guessed.
+Logs come in many shapes: rows out of order, columns separated by commas, semicolons or tabs, times as seconds, counts
+since 1970, datetimes or texts, with time zones or without.  What is ambiguous is refused in one sentence that names the
+row, rather than guessed.
 """
 
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from simlib.parameters import ParameterError, nearest
 
-# Larger numbers than these are no seconds of this age: they count smaller units since 1970.
-TOO_LARGE = ((1e17, "nano", "1e9"), (1e14, "micro", "1e6"), (1e11, "milli", "1000"))
+SEPARATORS = ",;\t|"
+
+LARGEST_S = 1e11
+"""Larger numbers are no seconds of this age."""
+
+OF_THIS_CENTURY_S = (978_307_200.0, 4_102_444_800.0)
+"""From 2001 to 2100, since 1970: large numbers that all lie there, by their unit, count that unit."""
+
+UNITS: tuple[tuple[Literal["ms", "us", "ns"], float], ...] = (("ms", 1e3), ("us", 1e6), ("ns", 1e9))
 
 
 def read(source: str | pd.DataFrame, time: str, work: Sequence[str]) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
@@ -37,7 +46,7 @@ def read(source: str | pd.DataFrame, time: str, work: Sequence[str]) -> tuple[np
     frame = _frame(source, columns) if isinstance(source, str) else source
     if frame.empty:
         raise _wrong(f"{where} has no rows; it needs at least one request.")
-    _check_columns(frame, columns, where)
+    _check_columns([str(name) for name in frame.columns], columns, where)
     times = _times(frame[time], time)
     order = np.argsort(times, kind="stable")
     return times[order], {column: _work(frame[column], column)[order] for column in work}
@@ -55,9 +64,11 @@ def _frame(path: str, columns: Sequence[str]) -> pd.DataFrame:
     if not Path(path).exists():  # also keeps pandas from fetching an address
         raise _wrong(f"there is no file {path!r} (looked for it in {str(Path.cwd())!r}).")
     try:
-        header = pd.read_csv(path, nrows=0)
-        _check_columns(header, columns, f"the file {path!r}")
-        return pd.read_csv(path, usecols=list(columns), low_memory=False)
+        sign = _separator(path, columns)
+        decimal = "," if sign == ";" else "."  # where commas are decimal, columns are separated by semicolons
+        return pd.read_csv(
+            path, sep=sign, decimal=decimal, usecols=list(columns), skipinitialspace=True, low_memory=False
+        )
     except ParameterError:
         raise
     except pd.errors.EmptyDataError:
@@ -67,14 +78,21 @@ def _frame(path: str, columns: Sequence[str]) -> pd.DataFrame:
         raise _wrong(f"the file {path!r} cannot be read as CSV ({reason}).") from None
 
 
-def _check_columns(frame: pd.DataFrame, columns: Sequence[str], where: str) -> None:
-    known = [str(name) for name in frame.columns]
+def _separator(path: str, columns: Sequence[str]) -> str:
+    """The sign that separates the columns of a file whose header has *columns*: the one that finds most names."""
+    headers = {
+        sign: pd.read_csv(path, sep=sign, header=None, nrows=1, dtype=str, skipinitialspace=True).iloc[0]
+        for sign in SEPARATORS
+    }
+    sign = max(SEPARATORS, key=lambda sign: len(headers[sign]))
+    _check_columns([str(name) for name in headers[sign]], columns, f"the file {path!r}")
+    return sign
+
+
+def _check_columns(known: Sequence[str], columns: Sequence[str], where: str) -> None:
     for name in columns:
         if name not in known:
-            end = nearest(name, known)
-            if len(known) == 1 and any(sign in known[0] for sign in ";\t|"):
-                end = f"its header is {known[0][:60]!r}, and columns should be separated by commas."
-            raise _wrong(f"{where} has no column {name!r}; {end}")
+            raise _wrong(f"{where} has no column {name!r}; {nearest(name, known)}")
         if known.count(name) > 1:
             raise _wrong(f"{where} has {known.count(name)} columns {name!r}; it should have one.")
 
@@ -127,11 +145,15 @@ def _times(values: pd.Series, column: str) -> np.ndarray:
 
 def _seconds(values: pd.Series, numbers: np.ndarray, column: str) -> np.ndarray:
     _refuse(values, ~np.isfinite(numbers), column, "a number of seconds")
-    largest = float(np.abs(numbers).max())
-    for limit, unit, divisor in TOO_LARGE:
-        if largest > limit:
-            raise _wrong(f"{column!r} holds {largest:.0f}: looks like {unit}seconds since 1970; divide by {divisor}.")
-    return numbers - numbers.min()
+    if float(np.abs(numbers).max()) <= LARGEST_S:
+        return numbers - numbers.min()
+    earliest, latest = OF_THIS_CENTURY_S
+    for unit, a_second in UNITS:
+        if earliest <= numbers.min() / a_second and numbers.max() / a_second < latest:
+            counts = pd.to_numeric(values)  # as they are: float64 is too coarse for nanoseconds since 1970
+            return _since_first(pd.to_datetime(counts, unit=unit), values, column)
+    wanted = "seconds, or milli-, micro- or nanoseconds since 1970"
+    raise _wrong(f"{column!r} holds {numbers.min():.15g} to {numbers.max():.15g}; it should hold {wanted}.")
 
 
 def _since_first(instants: pd.Series, values: pd.Series, column: str) -> np.ndarray:

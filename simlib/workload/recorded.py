@@ -150,11 +150,12 @@ def from_trace(source: Source, *, time: Text, work: Columns = (), name: Text = "
     Parameters
     ----------
     source : path or pandas.DataFrame
-        A CSV file with a header (also .gz, .zip …), or a frame.
+        A CSV file with a header (also .gz, .zip …), or a frame.  Columns are separated by commas, semicolons, tabs or
+        bars, whichever finds most names in the header.
     time : str
-        The column of arrival times: numbers of seconds, datetimes, or ISO 8601 texts with any number of decimals (read
-        to the nanosecond).  Time zones may differ from row to row, but either all rows have one or none.  Rows need
-        not be sorted.
+        The column of arrival times: seconds, datetimes, ISO 8601 texts with any number of decimals (read to the
+        nanosecond), or milli-, micro- or nanoseconds since 1970, where all numbers are of this century.  Time zones may
+        differ from row to row, but either all rows have one or none.  Rows need not be sorted.
     work : sequence of str
         Columns that say how much work a request brings, numbers of at least 0; see `per_unit`.
 

@@ -28,10 +28,7 @@ NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 RUN_ALL_S = 180
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian, Ubuntu: apt install chromium)"),
-]
+pytestmark = pytest.mark.slow
 
 
 # --- JupyterLab and a browser ---------------------------------------------------------------------------------------
@@ -82,6 +79,7 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["playwright.Browser"]:
+    assert CHROMIUM, "these tests need chromium (Debian, Ubuntu: apt install chromium)"
     with playwright.sync_playwright() as tool:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
         found = tool.chromium.launch(executable_path=CHROMIUM, args=flags)
