@@ -3,8 +3,8 @@
 The compiled lanes write it and `results` reads it; both take the numbers from here.  They are part of the file format.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -77,3 +77,4 @@ class Snapshot:
     assumptions: Sequence[tuple[str, Any, str, str]]
     provisioned: Sequence[tuple[float, int]] = ()  # serverless: (time [s], containers kept warm from then on)
     shadow: "Snapshot | None" = None  # of the copies that a shadow variant got
+    figures: Mapping[str, float] = field(default_factory=dict)  # what only this kind of deployment has, for the summary

@@ -51,6 +51,7 @@ from simlib.record import (
 )
 
 FORMAT = 1
+BY_THE_INSTANCE = ("sagemaker_hosting", "sagemaker_batch_transform")
 QUANTILES = {"p50_s": 0.50, "p95_s": 0.95, "p99_s": 0.99}
 
 
@@ -162,8 +163,9 @@ class Run:
         (latency of completed requests, from arrival to answer [s]); cold_start_rate; utilization (busy share of the
         workers in service); of serverless endpoints model_setup_s, the mean cold start [s], and its parts provision_s
         download_s load_s; usd (the whole run's bill), usd_per_1000 (per thousand completed requests of the whole
-        run).  Requests that arrived in the first *warm_up_hours* are left out of all but the bill; in a folded run
-        those counted in these hours, which should be whole.
+        run); then what only this kind of deployment has, about the whole run.  Requests that arrived in the first
+        *warm_up_hours* are left out of all but the bill; in a folded run those counted in these hours, which should be
+        whole.
 
         Raises
         ------
@@ -181,6 +183,7 @@ class Run:
                 **self._cold_start_figures(begin),
                 "usd": usd,
                 "usd_per_1000": 1000 * usd / completed if completed else math.nan,
+                **self.snapshot.figures,
             },
             name=self.snapshot.name,
             dtype=object,
@@ -431,14 +434,15 @@ class Run:
 
     def _bill_is_of_this_run(self) -> None:
         """The time on the bill is that of the instances, and of the containers' work, in the record."""
-        on_bill = {"sagemaker_hosting": 0.0, "sagemaker_serverless": 0.0}
+        on_bill = {"instances": 0.0, "sagemaker_serverless": 0.0}
         for meter in self.snapshot.meters:
-            if meter.service in on_bill and "usage" not in meter.sku:  # usage: a container's existence, not its work
-                on_bill[meter.service] += meter.quantity
+            service = "instances" if meter.service in BY_THE_INSTANCE else meter.service
+            if service in on_bill and "usage" not in meter.sku:  # usage: a container's existence, not its work
+                on_bill[service] += meter.quantity
         parts = [self.snapshot, *([self.snapshot.shadow] if self.snapshot.shadow else [])]
         hours = math.fsum(_instance_hours(part) for part in parts)
         worked = float(self.snapshot.tally[:, :, [BILLED_MS, PROVISIONED_MS]].sum()) / 1000
-        for service, there in (("sagemaker_hosting", hours), ("sagemaker_serverless", worked)):
+        for service, there in (("instances", hours), ("sagemaker_serverless", worked)):
             if not math.isclose(on_bill[service], there, rel_tol=1e-9, abs_tol=1e-9):
                 raise InvariantError(f"I5 bill: {service} counts {on_bill[service]:g}, the record {there:g}.")
 
@@ -545,7 +549,7 @@ def _summed(rows: np.ndarray, group: int) -> np.ndarray:
 _ARRAYS = ("tally", "per_instance", "histogram", "inside")
 _PLAIN = (
     *("name", "seed", "replication", "region", "begin_s", "end_s", "partial"),
-    *("variants", "workers", "instances", "desired", "provisioned"),
+    *("variants", "workers", "instances", "desired", "provisioned", "figures"),
 )
 _ROWS = ("events", "assumptions")
 _OF_SHADOW = "shadow."

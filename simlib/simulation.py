@@ -41,6 +41,8 @@ LOOK_EVERY = 1_000_000
 
 SHOW_PROGRESS_AFTER_S = 2.0
 
+_LONG_S = 100 * 365 * 86_400.0  # what comes after this never ends
+
 Log = Literal["auto", "exact", "folded"]
 
 
@@ -209,6 +211,15 @@ class Simulation:
         for endpoint in self.endpoints:
             endpoint.advance()
 
+    def run_to(self, event: simpy.Event) -> None:
+        """Let time pass until *event* has happened; Ctrl-C stops before that, as in `run`."""
+        self.interrupted = False
+        with _ctrl_c(self._interrupt):
+            while not self.interrupted and not event.processed:
+                self.env.step()
+        for endpoint in self.endpoints:
+            endpoint.advance()
+
     def _interrupt(self) -> None:
         self.interrupted = True
 
@@ -240,6 +251,8 @@ def simulate(
 ) -> "Run":
     """Serve *workload* with *deployment* for *hours* or *days*, and return what came of it.
 
+    A deployment that ends by itself (a batch job) needs no length: without one it runs to its end.
+
     Parameters
     ----------
     warm_up_hours : float
@@ -253,7 +266,10 @@ def simulate(
     ParameterError
         One sentence that names the parameter, its value and what would be right.
     """
-    end = _end("simulate", 0.0, hours=hours, days=days)
+    to_its_end = hours is None and days is None and getattr(deployment, "ends_by_itself", False)
+    end = _LONG_S if to_its_end else _end("simulate", 0.0, hours=hours, days=days)
+    if to_its_end and workload.expected(end, 2 * end):
+        raise ParameterError("simulate: give hours= or days=: this workload has no end.")
     if not warm_up_hours < end / 3600:
         raise ParameterError(
             f"simulate: warm_up_hours={warm_up_hours!r} is not possible: it should be less than {end / 3600:g}."
@@ -266,7 +282,11 @@ def simulate(
         )
     sim = Simulation(seed, region=region, replication=replication, log=log)
     endpoint = sim.deploy(deployment, workload)
-    sim.run(until_s=end, progress=progress)
+    if to_its_end:
+        sim.run_to(endpoint.done)
+        end = sim.env.now
+    else:
+        sim.run(until_s=end, progress=progress)
     run: Run = endpoint.run
     run.warm_up_hours = warm_up_hours
     if sim.interrupted:

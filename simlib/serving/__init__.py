@@ -1,14 +1,16 @@
 """Ways to serve a model.
 
-`RealTime` endpoints keep instances; `Serverless` ones pay by the millisecond.  More ways follow in this package.
+`RealTime` endpoints keep instances; `Serverless` ones pay by the millisecond; `BatchTransform` jobs come, work and go.
 """
 
+from simlib.serving.batch import BatchTransform
 from simlib.serving.fleet import InstanceLife
 from simlib.serving.realtime import RealTime, Retry, Variant
 from simlib.serving.scaling import ScheduledScaling, Step, StepScaling, TargetTracking
 from simlib.serving.serverless import Serverless
 
 __all__ = [
+    "BatchTransform",
     "InstanceLife",
     "RealTime",
     "Retry",

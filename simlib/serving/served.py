@@ -63,9 +63,21 @@ class Served:
 
     def snapshot(self, **of_its_kind: Any) -> Snapshot:
         """The record at the clock's instant; the lane has been brought there."""
-        lane, sim = self.station.lane, self.sim
-        minutes = int(sim.env.now // 60) + 1  # the last one holds what ended at this very instant
+        lane, now = self.station.lane, self.sim.env.now
+        minutes = int(now // 60) + 1  # the last one holds what ended at this very instant
         inside = self.station.inside()
+        return self.record(
+            requests=self.station.log() if self._logs else None,
+            tally=lane.tally[:, :minutes].copy(),
+            per_instance=lane.per_instance[:, :minutes].copy(),
+            histogram=lane.histogram[:, : int(now // 3600) + 1].copy(),
+            inside=np.bincount(inside["variant"], minlength=len(self.variants)),
+            **of_its_kind,
+        )
+
+    def record(self, **of_its_kind: Any) -> Snapshot:
+        """A snapshot of what every deployment has, joined with what only this one knows."""
+        sim = self.sim
         return Snapshot(
             name=self.name,
             deployment=self.deployment,
@@ -79,11 +91,6 @@ class Served:
             partial=sim.interrupted,
             variants=[variant.name for variant in self.variants],
             workers=[variant.workers for variant in self.variants],
-            requests=self.station.log() if self._logs else None,
-            tally=lane.tally[:, :minutes].copy(),
-            per_instance=lane.per_instance[:, :minutes].copy(),
-            histogram=lane.histogram[:, : int(sim.env.now // 3600) + 1].copy(),
-            inside=np.bincount(inside["variant"], minlength=len(self.variants)),
             events=sim.events_of(self.name),
             meters=tuple(self.meters()),
             assumptions=tuple(self.deployment.assumptions()),
