@@ -469,6 +469,15 @@ def test_assumptions_name_the_rules_that_no_page_states() -> None:
     assert "launch" not in set(chosen)  # it was given
 
 
+def test_what_the_platform_refuses_is_said() -> None:
+    made = run(sl.constant(1), workload.files(2, size_mb=1), max_concurrent_transforms=20, invocations_timeout_s=7200)
+    said = made.events.query("kind == 'limit'")["detail"].tolist()
+    assert said[0] == "SageMaker refuses this: 120 MB of concurrent payloads > 100 MB batch limit"
+    assert "7200 s time-out" in said[1]
+    allowed = run(sl.constant(1), workload.files(2, size_mb=1), max_concurrent_transforms=20, max_payload_in_mb=5)
+    assert "limit" not in set(allowed.events["kind"])
+
+
 def test_the_picture_says_who_was_idle() -> None:
     import matplotlib as mpl
 
@@ -487,10 +496,6 @@ FILES = workload.files(1, size_mb=1)
 TINY = model(sl.constant(1))
 BATCH = serving.BatchTransform(TINY)
 WRONG = {
-    "too much at once": (
-        lambda: serving.BatchTransform(TINY, max_concurrent_transforms=20),
-        "max_concurrent_transforms=20 x max_payload_in_mb=6 is 120 MB: it should be at most 100",
-    ),
     "no instances": (lambda: serving.BatchTransform(TINY, instance_count=0), "instance_count=0"),
     "half an instance": (lambda: serving.BatchTransform(TINY, instance_count=1.5), "instance_count=1.5"),
     "no places": (lambda: serving.BatchTransform(TINY, max_concurrent_transforms=0), "max_concurrent_transforms=0"),

@@ -33,3 +33,12 @@ def test_the_speed_comparison_prints_every_row() -> None:
     assert told.returncode == 0, told.stderr
     table = [line.split(" | ")[0].removeprefix("| ") for line in told.stdout.splitlines() if line.startswith("|")]
     assert table[2:] == ROWS
+
+
+def test_the_batch_comparison_agrees_with_simpy_and_prints_every_row() -> None:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    script = [sys.executable, str(ROOT / "benchmarks" / "batch.py"), "--quick"]
+    told = subprocess.run(script, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path})
+    assert told.returncode == 0, told.stderr
+    assert sum(line.startswith("| a request a record | ") for line in told.stdout.splitlines()) == 2
+    assert sum(line.startswith("| mini-batches of 20 records | ") for line in told.stdout.splitlines()) == 2

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from simlib.simulation import Simulation
     from simlib.workload import Workload
 
-MOST_MB_AT_ONCE = 100
-"""MaxConcurrentTransforms x MaxPayloadInMB is at most this on SageMaker (V, developer guide, batch transform)."""
-
 Retries = Annotated[Whole, Field(le=100)]
 
 
@@ -26,7 +23,8 @@ class BatchTransform:
 
     Each arrival of the workload is a file (`workload.files`; work columns size_mb and records, where it has them).
     A file is cut into *requests*; an instance sends its requests in order, up to `max_concurrent_transforms` at once.
-    Files that become ready while a job runs wait for the next job.
+    Files that become ready while a job runs wait for the next job.  What SageMaker refuses (more than 100 MB in flight:
+    max_concurrent_transforms x max_payload_in_mb, …) runs all the same, with an event "limit" (`serving.limits`).
 
     Parameters
     ----------
@@ -80,15 +78,6 @@ class BatchTransform:
     speed: Positive = field(default=1.0, kw_only=True)
 
     ends_by_itself = True  # so `simulate` needs no length
-
-    def __post_init__(self) -> None:
-        at_once = self.max_concurrent_transforms * self.max_payload_in_mb
-        if at_once > MOST_MB_AT_ONCE:
-            raise ValueError(
-                f"max_concurrent_transforms={self.max_concurrent_transforms} x max_payload_in_mb="
-                f"{self.max_payload_in_mb:g} is {at_once:g} MB: it should be at most {MOST_MB_AT_ONCE}; "
-                "max_payload_in_mb=0 streams files of any size."
-            )
 
     @property
     def getting_ready_s(self) -> float:

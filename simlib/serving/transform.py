@@ -18,6 +18,7 @@ import simpy
 from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.record import BUSY_NS, COMPLETED, FAILED, INSIDE, NOBODY, RETRIED, TIMED_OUT, Requests, Snapshot
+from simlib.serving import limits
 from simlib.serving.batch import BatchTransform
 from simlib.serving.fleet import Instance, columns_of
 from simlib.serving.flow import (
@@ -133,6 +134,8 @@ class TransformJobs(Served):
         self._waiting = _NO_FILES
         if deployment.instance_count > 1 and workload.expected(0.0, 1e-9) == 1:
             self.tell("idle machines", f"one file on {deployment.instance_count} instances: all but one wait, billed")
+        for found in limits.broken("batch", **{name: getattr(deployment, name) for name in _LIMITED}):
+            self.tell("limit", f"SageMaker refuses this: {found.words}")
         sim.env.process(self._jobs())
 
     # --- stories ---
@@ -368,6 +371,13 @@ def _rows(job: Job, now: float, sent: np.ndarray) -> tuple[np.ndarray, ...]:
     )
 
 
+_LIMITED = (
+    "max_payload_in_mb",
+    "max_concurrent_transforms",
+    "invocations_timeout_s",
+    "invocations_max_retries",
+    "instance_count",
+)
 _NO_FILES = Files(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
 
 
