@@ -434,15 +434,16 @@ class Run:
 
     def _bill_is_of_this_run(self) -> None:
         """The time on the bill is that of the instances, and of the containers' work, in the record."""
-        on_bill = {"instances": 0.0, "sagemaker_serverless": 0.0}
+        metered = [meter.service for meter in self.snapshot.meters]
+        by_the_instance = next((name for name in metered if name in BY_THE_INSTANCE), BY_THE_INSTANCE[0])
+        on_bill = {by_the_instance: 0.0, "sagemaker_serverless": 0.0}
         for meter in self.snapshot.meters:
-            service = "instances" if meter.service in BY_THE_INSTANCE else meter.service
-            if service in on_bill and "usage" not in meter.sku:  # usage: a container's existence, not its work
-                on_bill[service] += meter.quantity
+            if meter.service in on_bill and "usage" not in meter.sku:  # usage: a container's existence, not its work
+                on_bill[meter.service] += meter.quantity
         parts = [self.snapshot, *([self.snapshot.shadow] if self.snapshot.shadow else [])]
         hours = math.fsum(_instance_hours(part) for part in parts)
         worked = float(self.snapshot.tally[:, :, [BILLED_MS, PROVISIONED_MS]].sum()) / 1000
-        for service, there in (("instances", hours), ("sagemaker_serverless", worked)):
+        for service, there in ((by_the_instance, hours), ("sagemaker_serverless", worked)):
             if not math.isclose(on_bill[service], there, rel_tol=1e-9, abs_tol=1e-9):
                 raise InvariantError(f"I5 bill: {service} counts {on_bill[service]:g}, the record {there:g}.")
 
