@@ -5,6 +5,7 @@
 
 from simlib.serving.batch import BatchTransform
 from simlib.serving.fleet import InstanceLife
+from simlib.serving.hardware import speed_of
 from simlib.serving.realtime import RealTime, Retry, Variant
 from simlib.serving.scaling import ScheduledScaling, Step, StepScaling, TargetTracking
 from simlib.serving.serverless import Serverless
@@ -20,4 +21,5 @@ __all__ = [
     "StepScaling",
     "TargetTracking",
     "Variant",
+    "speed_of",
 ]
