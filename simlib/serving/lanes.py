@@ -284,9 +284,8 @@ def heap_pop(at, of, n):
         child = 2 * i + 1
         if child >= last:
             break
-        right = child + 1
-        if right < last and (at[right] < at[child] or (at[right] == at[child] and of[right] < of[child])):
-            child = right
+        right = min(child + 1, last - 1)  # which of two is first is a coin toss to the processor: no branch
+        child += (right - child) * ((at[right] < at[child]) | ((at[right] == at[child]) & (of[right] < of[child])))
         if t < at[child] or (t == at[child] and who < of[child]):
             break
         at[i], of[i] = at[child], of[child]

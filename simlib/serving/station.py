@@ -207,11 +207,11 @@ class Station:
 
     def _take_back_log(self) -> None:
         if self._lent:
-            lane = self.lane
+            lane, have = self.lane, len(self.lane.log_instance)
             self.lane = lane._replace(
-                log_times=lane.log_times.copy(),
-                log_codes=lane.log_codes.copy(),
-                log_instance=lane.log_instance.copy(),
+                log_times=_longer(lane.log_times[:, : self.rows], have, axis=1),
+                log_codes=_longer(lane.log_codes[:, : self.rows], have, axis=1),
+                log_instance=_longer(lane.log_instance[: self.rows], have),
             )
             self._lent = False
 
@@ -257,7 +257,7 @@ class Station:
         have = len(self.lane.log_instance)
         if rows <= have:
             return
-        new = max(2 * have, rows)
+        new = max(8 * have, rows)  # zeros cost nothing until they are written; copying what is there does
         self.lane = self.lane._replace(
             log_times=_longer(self.lane.log_times, new, axis=1),
             log_codes=_longer(self.lane.log_codes, new, axis=1),

@@ -1,0 +1,167 @@
+"""How fast a serverless endpoint is beside plain SimPy processes, and at two hundred times the traffic.
+
+    python benchmarks/serverless.py [--quick] [--rounds 5]
+
+The endpoint is the one of the steady state that is known (docs/validation.md): service exponential 1.991 s, cold
+2.244 s, containers kept for 600 s.  All take turns in one process; each round gives one ratio to plain SimPy at the
+same traffic, and the table shows their median and range.  What is measured is CPU time, drawing included on both sides.
+"""
+
+import argparse
+import gc
+import statistics
+import sys
+import time
+from bisect import insort
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import simpy
+from speed import machine  # beside this file
+
+import simlib as sl
+from simlib import serving, workload
+from simlib.serving import lanes
+from simlib.serving.station import Chunk, Rules
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.reference.pool import ReferencePool
+
+WARM_S, COLD_S, KEEP_S, MOST = 1.991, 2.244, 600.0, 1000
+
+
+def simpy_processes(rate: float, n: int) -> float:
+    """As SimPy's own examples are written: a process a request, with its times kept.  Returns the share cold."""
+    rng, env = np.random.default_rng(1), simpy.Environment()
+    idle: list[tuple[int, float]] = []  # (number, idle since), newest created last
+    created = busy = 0
+    log: list[tuple[float, float, bool, bool]] = []  # arrival, finish, cold, throttled
+
+    def request(warm_s: float, cold_s: float):
+        nonlocal created, busy
+        arrival = env.now
+        if busy >= MOST:
+            log.append((arrival, arrival, False, True))
+            return
+        busy += 1
+        while idle and arrival - idle[-1][1] >= KEEP_S:
+            idle.pop()
+        cold = not idle
+        if idle:
+            number, _ = idle.pop()
+            yield env.timeout(warm_s)
+        else:
+            created, number = created + 1, created
+            yield env.timeout(cold_s)
+        busy -= 1
+        log.append((arrival, env.now, cold, False))
+        insort(idle, (number, env.now))
+
+    def source():
+        gaps = rng.exponential(1 / rate, n).tolist()
+        for gap, warm_s, cold_s in zip(
+            gaps, rng.exponential(WARM_S, n).tolist(), rng.exponential(COLD_S, n).tolist(), strict=True
+        ):
+            yield env.timeout(gap)
+            env.process(request(warm_s, cold_s))
+
+    env.process(source())
+    env.run()
+    return sum(cold for _, _, cold, _ in log) / n
+
+
+def simpy_with_every_rule(rate: float, n: int) -> float:
+    """The reference of the tests: time-outs, age, retries and provisioned containers besides, one process a request."""
+    rng = np.random.default_rng(1)
+    services = np.stack([rng.exponential(WARM_S, n), rng.exponential(COLD_S, n), np.zeros(n)])
+    requests = Chunk(np.cumsum(rng.exponential(1 / rate, n)), services)
+    rules = Rules(lanes.SERVERLESS, timeout_s=60.0, max_concurrency=MOST, keep_alive_s=KEEP_S)
+    return float(ReferencePool(rules, requests).run([], float(requests.arrivals[-1]) + 1.0).cold.mean())
+
+
+def end_to_end(log: sl.simulation.Log) -> Callable[[float, int], float]:
+    """What a user calls: draw, simulate, percentiles, bill."""
+    model = sl.ModelProfile("m", service=sl.exponential(WARM_S), size_mb=1e-9)
+    endpoint = serving.Serverless(
+        model,
+        cold_start=sl.constant(0),
+        cold_service=sl.exponential(COLD_S),
+        keep_alive_s=KEEP_S,
+        max_age_s=None,
+        max_concurrency=MOST,
+    )
+
+    def run(rate: float, n: int) -> float:
+        hours = n / rate / 3600
+        summary = sl.simulate(endpoint, workload.poisson(rate), hours=hours, progress=False, log=log).summary()
+        return float(summary["cold_start_rate"])
+
+    return run
+
+
+class Contestant(NamedTuple):
+    name: str
+    run: Callable[[float, int], float]
+    rate: float
+    requests: int
+
+
+CONTESTANTS = [
+    Contestant("SimPy, a process a request", simpy_processes, 0.9, 50_000),
+    Contestant("SimPy, with every rule of an endpoint", simpy_with_every_rule, 0.9, 20_000),
+    Contestant("simlib, every request logged", end_to_end("exact"), 0.9, 3_000_000),
+    Contestant("simlib, folded", end_to_end("folded"), 0.9, 3_000_000),
+    Contestant("SimPy, a process a request", simpy_processes, 200.0, 50_000),
+    Contestant("simlib, every request logged", end_to_end("exact"), 1.0, 3_000_000),
+    Contestant("simlib, every request logged", end_to_end("exact"), 200.0, 3_000_000),
+    Contestant("simlib, folded", end_to_end("folded"), 200.0, 3_000_000),
+]
+
+
+def measure(rounds: int, share: float) -> list[list[float]]:
+    """Requests per CPU second of each contestant in each round."""
+    found: list[list[float]] = [[] for _ in CONTESTANTS]
+    for contestant in CONTESTANTS:
+        contestant.run(contestant.rate, 1000)  # compile, unmeasured
+    for _ in range(rounds):
+        for times, contestant in zip(found, CONTESTANTS, strict=True):
+            n = max(1000, int(contestant.requests * share))
+            gc.collect()
+            begin = time.process_time()
+            contestant.run(contestant.rate, n)
+            times.append(n / (time.process_time() - begin))
+    return found
+
+
+def table(found: list[list[float]]) -> str:
+    """One row a contestant; ratios are to the two SimPy models at 0.9 requests/s."""
+    lines = [
+        "| what | requests/s of traffic | requests a CPU second | ratio to row 1 (lowest–highest) | to row 2 |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for times, contestant in zip(found, CONTESTANTS, strict=True):
+        ratios = [a / b for a, b in zip(times, found[0], strict=True)]
+        ratio = f"{statistics.median(ratios):.3g} ({min(ratios):.3g}–{max(ratios):.3g})"
+        full = statistics.median(a / b for a, b in zip(times, found[1], strict=True))
+        rate = float(f"{statistics.median(times):.3g}")
+        lines.append(
+            f"| {contestant.name} | {contestant.rate:g} | {rate / 1000:,.6g} thousand | {ratio} | {full:.3g} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="how often each takes its turn (5)")
+    parser.add_argument("--quick", action="store_true", help="see that it runs: few requests, one round, no meaning")
+    args = parser.parse_args()
+    rounds, share = (1, 0.02) if args.quick else (max(1, args.rounds), 1.0)
+    print(f"A serverless endpoint, CPU time, median of {rounds} interleaved rounds")
+    print(f"{machine()}\n")
+    print(table(measure(rounds, share)))
+
+
+if __name__ == "__main__":
+    main()
