@@ -35,7 +35,6 @@ def test_the_speed_comparison_prints_every_row() -> None:
     assert table[2:] == ROWS
 
 
-<<<<<<< HEAD
 def test_the_batch_comparison_agrees_with_simpy_and_prints_every_row() -> None:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     script = [sys.executable, str(ROOT / "benchmarks" / "batch.py"), "--quick"]
@@ -43,7 +42,8 @@ def test_the_batch_comparison_agrees_with_simpy_and_prints_every_row() -> None:
     assert told.returncode == 0, told.stderr
     assert sum(line.startswith("| a request a record | ") for line in told.stdout.splitlines()) == 2
     assert sum(line.startswith("| mini-batches of 20 records | ") for line in told.stdout.splitlines()) == 2
-=======
+
+
 def test_the_comparison_of_serverless_prints_every_row() -> None:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     script = [sys.executable, str(ROOT / "benchmarks" / "serverless.py"), "--quick", "--rounds", "1"]
@@ -51,4 +51,3 @@ def test_the_comparison_of_serverless_prints_every_row() -> None:
     assert told.returncode == 0, told.stderr
     assert sum(line.startswith("| simlib") for line in told.stdout.splitlines()) == 5
     assert sum(line.startswith("| SimPy") for line in told.stdout.splitlines()) == 3
->>>>>>> 2b3c801 (A log grows by leaps; the heap picks without a branch; the speed of serverless beside SimPy)
