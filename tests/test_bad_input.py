@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import simlib as sl
-from simlib import experiments, scenarios, serving, theory, workload
+from simlib import experiments, monitoring, scenarios, serving, theory, workload
 
 MODEL = sl.ModelProfile("tagger", service=sl.constant(0.05))
 RT = serving.RealTime(MODEL)
@@ -40,6 +40,8 @@ def sentence(call: Callable[[], object]) -> str:
 ROOMS = (
     "simlib",
     "simlib.fairness",
+    "simlib.monitoring",
+    "simlib.monitoring.distances",
     "simlib.workload",
     "simlib.serving",
     "simlib.pricing",
@@ -52,6 +54,8 @@ ROOMS = (
 RESULTS = {
     "Audit",
     "Explanation",
+    "Findings",
+    "Violation",
     "Thresholds",
     "Block",
     "FiniteStation",
@@ -66,6 +70,8 @@ RESULTS = {
     "Workload",
 }  # nobody writes them
 METHODS = {
+    "Stream.sample": monitoring.Stream.sample,
+    "Stream.truth": monitoring.Stream.truth,
     "Simulation.run": sl.Simulation.run,
     "Simulation.deploy": sl.Simulation.deploy,
     "Simulation.start": sl.Simulation.start,

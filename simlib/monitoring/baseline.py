@@ -1,0 +1,329 @@
+"""What the data looked like when the model was made: statistics, and the constraints they suggest.
+
+    >>> import pandas as pd
+    >>> from simlib import monitoring
+    >>> frame = pd.DataFrame({"income": [31.5, 28.0, 40.25], "purpose": ["car", "home", "car"]})
+    >>> baseline = monitoring.Baseline.fit(frame)
+    >>> [(each["name"], each["inferred_type"], each["completeness"]) for each in baseline.constraints["features"]]
+    [('income', 'Fractional', 1.0), ('purpose', 'String', 1.0)]
+
+Both have the shape of SageMaker's statistics.json and constraints.json, and a baseline is these two: what `check` needs
+is read from them, so a file from elsewhere will do.  The rules by which constraints are suggested are Deequ's:
+
+- completeness: 1 where nothing is missing; else the lower end of the 95 % (Wald) interval of the share that is there;
+- a feature is non-negative if its smallest value is at least 0 (recorded; no violation type goes by it);
+- the domain of a feature of text is what was seen, if at most one in ten of its values occurs only once.
+"""
+
+import json
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, SkipValidation
+
+from simlib.monitoring.profiles import Profile, check_frame, profile
+from simlib.monitoring.sketch import Distribution, distribution, kll
+from simlib.parameters import Flag, ParameterError, Share, Whole, checked, config
+
+KLL = {"c": 0.64, "k": 2048}
+"""Parameters of the sketch: Deequ's defaults (assumption; the platform's documentation gives none)."""
+
+BUCKETS = 10
+_MAY_BE_SINGLE = 0.1  # of a feature's values: with more of them that occur once, it has no domain
+
+Quantiles = Literal["exact", "kll"]
+SketchSize = Annotated[int, Field(ge=8, strict=True)]
+
+
+@config
+class Rules:
+    """How much may differ from the baseline before it is a violation; the fields of `monitoring_config`.
+
+    Parameters
+    ----------
+    datatype_check_threshold, domain_content_threshold : share
+        Of a feature's values that may be of another type, or outside its domain.  The documentation's table says 0.1;
+        files of older jobs hold 1.0, which means that all values have to match, and is read so.
+    comparison_threshold : share
+        A numeric feature drifts if its distance is above.
+    comparison_method : "Simple" | "Robust"
+        L-infinity as it is, or less what chance may do.  The default is an assumption: generated files hold Robust.
+    categorical_comparison_threshold : share or None
+        The same for features of text; None: as `comparison_threshold`.
+    categorical_drift_method : "LInfinity" | "ChiSquared"
+        With ChiSquared a feature drifts if its p-value is *below* the threshold (assumption; undocumented).
+    evaluate_constraints, emit_metrics, perform_comparison : bool
+        Whether violations are looked for, metrics published, distributions compared.
+    """
+
+    datatype_check_threshold: Share = 0.1
+    domain_content_threshold: Share = 0.1
+    comparison_threshold: Share = 0.1
+    comparison_method: Literal["Simple", "Robust"] = "Robust"
+    categorical_comparison_threshold: Share | None = None
+    categorical_drift_method: Literal["LInfinity", "ChiSquared"] = "LInfinity"
+    evaluate_constraints: Flag = True
+    emit_metrics: Flag = True
+    perform_comparison: Flag = True
+
+    def as_file(self) -> dict[str, Any]:
+        """The block `monitoring_config` of constraints.json."""
+        categorical = self.categorical_comparison_threshold
+        return {
+            "evaluate_constraints": _switch(self.evaluate_constraints),
+            "emit_metrics": _switch(self.emit_metrics),
+            "datatype_check_threshold": self.datatype_check_threshold,
+            "domain_content_threshold": self.domain_content_threshold,
+            "distribution_constraints": {
+                "perform_comparison": _switch(self.perform_comparison),
+                "comparison_threshold": self.comparison_threshold,
+                "comparison_method": self.comparison_method,
+                "categorical_comparison_threshold": self.comparison_threshold if categorical is None else categorical,
+                "categorical_drift_method": self.categorical_drift_method,
+            },
+        }
+
+    @classmethod
+    def of_file(cls, block: dict[str, Any]) -> "Rules":
+        """The rules that `monitoring_config` describes; what it leaves out has its default."""
+        of_distributions = block.get("distribution_constraints", {})
+        fields = {**block, **of_distributions}
+        switches = ("evaluate_constraints", "emit_metrics", "perform_comparison")
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields and name not in switches}
+        for name in ("datatype_check_threshold", "domain_content_threshold"):
+            if known.get(name) == 1.0:  # the older schema: the share that has to match
+                known[name] = 0.0
+        return cls(**known, **{name: fields[name] == "Enabled" for name in switches if name in fields})
+
+
+def _switch(on: bool) -> str:
+    return "Enabled" if on else "Disabled"
+
+
+@config
+class Baseline:
+    """Statistics and constraints of the features; made by `Baseline.fit` or read by `Baseline.load`.
+
+    Parameters
+    ----------
+    statistics, constraints : dict
+        What stands in statistics.json and constraints.json.
+    """
+
+    statistics: dict[str, Any]
+    constraints: dict[str, Any]
+
+    @classmethod
+    @checked
+    def fit(
+        cls,
+        frame: SkipValidation[pd.DataFrame],
+        *,
+        quantiles: Quantiles = "exact",
+        sketch_size: SketchSize = KLL["k"],  # type: ignore[assignment]
+        rules: Rules | None = None,
+        seed: Whole = 0,
+    ) -> Self:
+        """The baseline of *frame*, one column a feature.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The data the model was trained on, or better, data it was tested on; features only.
+        quantiles : "exact" | "kll"
+            Keep every number, or a KLL sketch of *sketch_size* (a few thousand numbers a feature however many rows).
+        rules : Rules or None
+            When a difference is a violation; None: the documented defaults.
+        seed : int
+            Of the sketch's coin.
+
+        Raises
+        ------
+        ParameterError
+            If frame is no DataFrame, has no rows or columns, or two columns of one name.
+        """
+        rows = check_frame("fit", frame)
+        found = {name: profile(rows[name]) for name in rows.columns}
+        rng = np.random.default_rng([seed, 0x5E7C])
+        size = max(sketch_size, len(rows)) if quantiles == "exact" else sketch_size
+        statistics = {
+            "version": 0,
+            "dataset": {"item_count": len(rows)},
+            "features": [_statistics(name, column, size, rng) for name, column in found.items()],
+        }
+        constraints = {
+            "version": 0,
+            "features": [_constraints(name, column) for name, column in found.items()],
+            "monitoring_config": (rules or Rules()).as_file(),
+        }
+        return cls(statistics, constraints)
+
+    @classmethod
+    @checked
+    def load(cls, folder: Path) -> Self:
+        """The baseline in *folder*: statistics.json and constraints.json."""
+        return cls(*(_read(folder / name) for name in ("statistics.json", "constraints.json")))
+
+    @checked
+    def save(self, folder: Path) -> list[Path]:
+        """Write statistics.json and constraints.json into *folder*, which is made if need be; returns their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / "statistics.json", folder / "constraints.json"]
+        for path, content in zip(paths, (self.statistics, self.constraints), strict=True):
+            path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        return paths
+
+    # --- what a comparison reads ---
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules in the constraints."""
+        return Rules.of_file(self.constraints.get("monitoring_config", {}))
+
+    @cached_property
+    def features(self) -> list[str]:
+        """The names of the features, in order."""
+        return [each["name"] for each in self.constraints["features"]]
+
+    @cached_property
+    def suggested(self) -> pd.DataFrame:
+        """The constraints as a table, one row a feature, each with why."""
+        rows = [_explained(each, self._statistics_of[each["name"]]) for each in self.constraints["features"]]
+        return pd.DataFrame(rows).set_index("feature")
+
+    @cached_property
+    def _statistics_of(self) -> dict[str, dict[str, Any]]:
+        return {each["name"]: each for each in self.statistics["features"]}
+
+    @cached_property
+    def _remembered(self) -> dict[str, Distribution]:
+        return {}
+
+    def present(self, name: str) -> int:
+        """Rows of the baseline in which the feature had a value."""
+        return int(self._common(name)["num_present"])
+
+    def _common(self, name: str) -> dict[str, Any]:
+        of = self._statistics_of[name]
+        return dict((of.get("numerical_statistics") or of["string_statistics"])["common"])
+
+    def numbers(self, name: str) -> Distribution | None:
+        """A numeric feature's distribution; None of a feature of text, or where nothing was there."""
+        if name not in self._remembered:
+            numeric = self._statistics_of[name].get("numerical_statistics", {})
+            levels = numeric.get("distribution", {}).get("kll", {}).get("sketch", {}).get("data", [])
+            if not any(levels):
+                return None
+            self._remembered[name] = distribution([np.array(level, dtype=np.float64) for level in levels])
+        return self._remembered[name]
+
+    def categories(self, name: str) -> dict[str, float]:
+        """How often each value of a feature of text occurred."""
+        of_text = self._statistics_of[name].get("string_statistics", {})
+        buckets = of_text.get("distribution", {}).get("categorical", {}).get("buckets", [])
+        return {each["value"]: float(each["count"]) for each in buckets}
+
+
+# --- statistics -----------------------------------------------------------------------------------------------------
+
+
+def _statistics(name: str, column: Profile, size: int, rng: np.random.Generator) -> dict[str, Any]:
+    common = {"num_present": column.present, "num_missing": column.missing}
+    kind = column.inferred_type
+    if kind in ("String", "Unknown"):
+        counts = column.categories()
+        buckets = [{"value": value, "count": count} for value, count in sorted(counts.items())]
+        text = {
+            "common": common,
+            "distinct_count": float(len(counts)),
+            "distribution": {"categorical": {"buckets": buckets}},
+        }
+        return {"name": name, "inferred_type": kind, "string_statistics": text}
+    numbers = column.numbers
+    levels = kll(numbers, k=size, c=KLL["c"], rng=rng)
+    numeric = {
+        "common": common,
+        "mean": float(numbers.mean()),
+        "sum": float(numbers.sum()),
+        "std_dev": float(numbers.std()),
+        "min": float(numbers.min()),
+        "max": float(numbers.max()),
+        "distribution": {
+            "kll": {
+                "buckets": _buckets(numbers),
+                "sketch": {
+                    "parameters": {"c": KLL["c"], "k": float(size)},
+                    "data": [level.tolist() for level in levels],
+                },
+            }
+        },
+    }
+    return {"name": name, "inferred_type": kind, "numerical_statistics": numeric}
+
+
+def _buckets(numbers: np.ndarray) -> list[dict[str, float]]:
+    """Ten buckets of equal width from the smallest to the largest value; the last holds its upper bound too."""
+    edges = np.linspace(numbers.min(), numbers.max(), BUCKETS + 1)
+    within = np.searchsorted(edges[1:-1], numbers, side="right")
+    counts = np.bincount(within, minlength=BUCKETS)
+    return [
+        {"lower_bound": float(low), "upper_bound": float(high), "count": float(count)}
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+
+
+# --- constraints ----------------------------------------------------------------------------------------------------
+
+
+def _constraints(name: str, column: Profile) -> dict[str, Any]:
+    kind = column.inferred_type
+    suggested: dict[str, Any] = {
+        "name": name,
+        "inferred_type": kind,
+        "completeness": _completeness(column.present, column.rows),
+    }
+    if kind in ("Integral", "Fractional"):
+        suggested["num_constraints"] = {"is_non_negative": bool(column.numbers.min() >= 0)}
+    if kind == "String":
+        counts = column.categories()
+        if sum(count == 1 for count in counts.values()) <= _MAY_BE_SINGLE * len(counts):
+            suggested["string_constraints"] = {"domains": sorted(counts)}
+    return suggested
+
+
+def _completeness(present: int, rows: int) -> float:
+    share = present / rows
+    return max(0.0, share - 1.96 * math.sqrt(share * (1 - share) / rows))
+
+
+def _explained(suggested: dict[str, Any], statistics: dict[str, Any]) -> dict[str, Any]:
+    of = statistics.get("numerical_statistics") or statistics["string_statistics"]
+    missing, present = of["common"]["num_missing"], of["common"]["num_present"]
+    domains = suggested.get("string_constraints", {}).get("domains")
+    why = f"{missing:,} of {missing + present:,} were missing" if missing else "nothing was missing"
+    if domains:
+        why += f"; the {len(domains)} values seen"
+    elif suggested["inferred_type"] == "String":
+        why += "; too many values occurred once for a domain"
+    return {
+        "feature": suggested["name"],
+        "type": suggested["inferred_type"],
+        "completeness": suggested["completeness"],
+        "non_negative": suggested.get("num_constraints", {}).get("is_non_negative"),
+        "domain": domains,
+        "why": why,
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"load: {str(path)!r} cannot be read as JSON: {error}.".replace("\n", " ")) from None
+    if not isinstance(content, dict) or not isinstance(content.get("features"), list):
+        raise ParameterError(f"load: {str(path)!r} should hold an object with a list `features`.")
+    return content
