@@ -9,13 +9,13 @@ d is labelled positive less often than a (a 59.5 %, d 42.1 %).
 
 from simlib.fairness.attributions import (
     AdditivityError,
-    Explanation,
     attribution_drift,
     explain,
     partial_dependence,
 )
 from simlib.fairness.audit import Audit, Facet, audit
 from simlib.fairness.datasets import DISADVANTAGED, Loans, diabetes, lends
+from simlib.fairness.explanation import Explanation
 from simlib.fairness.labels import pretraining
 from simlib.fairness.metrics import definitions
 from simlib.fairness.mitigation import Thresholds, reweigh, thresholds, tradeoff

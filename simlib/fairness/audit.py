@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from simlib.fairness.attributions import Explanation
 from simlib.fairness.bootstrap import CONFIDENCE
+from simlib.fairness.explanation import Explanation
 from simlib.fairness.groups import Kind, Question, chosen, decisions
 from simlib.fairness.labels import pretraining
 from simlib.fairness.metrics import METRICS
@@ -112,7 +112,7 @@ class Audit:
 
     @checked
     def save(self, folder: Path | str) -> list[Path]:
-        """Write analysis.json and report.html into *folder*, and the SHAP values as explanations_shap/out.csv."""
+        """Write analysis.json and report.html into *folder*, SHAP values and baseline into its explanations_shap."""
         place = Path(folder)
         if place.is_file():
             raise ParameterError(
@@ -126,6 +126,9 @@ class Audit:
             written.append(place / "explanations_shap" / "out.csv")
             written[-1].parent.mkdir(exist_ok=True)
             self.explanation.values.to_csv(written[-1], index=False)
+            if self.explanation.baseline is not None:
+                written.append(written[-1].with_name("baseline.csv"))
+                self.explanation.baseline.to_csv(written[-1], index=False)
         return written
 
 
