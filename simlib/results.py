@@ -13,10 +13,8 @@ A run of up to 20 million requests keeps them all (`Run.requests`).  A longer on
 counts, and for each hour a histogram of latencies on a logarithmic scale, whose quantiles are within 1 % of exact ones.
 """
 
-import json
 import math
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -24,42 +22,32 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from simlib import coldstarts, pricing
-from simlib.parameters import NonNegative, ParameterError, Positive, checked, from_json, to_json
+from simlib import coldstarts, invariants, keeping, pricing
+from simlib.capacity import capacity_s, desired_at, in_service_at
+from simlib.parameters import NonNegative, ParameterError, Positive, checked
 from simlib.plots.style import Words
 from simlib.record import (
     ARRIVED,
-    BILLED_MS,
     BINS_PER_OCTAVE,
     BUSY_NS,
     COLD_STARTS,
     COMPLETED,
-    CONTAINER_NS,
     EXPIRED,
     FAILED,
     FIRST_OCTAVE,
-    INSIDE,
     LATENCY_NS,
-    PROVISIONED_MS,
     REJECTED,
     RETRIED,
     STATUSES,
     THROTTLED,
     TIMED_OUT,
-    Requests,
     Snapshot,
 )
 
-FORMAT = 1
-BY_THE_INSTANCE = ("sagemaker_hosting", "sagemaker_batch_transform")
 QUANTILES = {"p50_s": 0.50, "p95_s": 0.95, "p99_s": 0.99}
 
 
-class InvariantError(AssertionError):
-    """A run that cannot be: a fault of simlib, never of its user."""
-
-
-@dataclass
+@dataclass(eq=False)
 class Run:
     """The result of a simulation.
 
@@ -74,7 +62,7 @@ class Run:
     warm_up_hours: float = field(default=0.0)
 
     def __post_init__(self) -> None:
-        self._conserves()
+        invariants.conserves(self.snapshot)
 
     # --- the record ---
 
@@ -233,10 +221,13 @@ class Run:
             "Invocation4XXErrors": tally[:, THROTTLED],
             "Invocation5XXErrors": tally[:, [REJECTED, EXPIRED, TIMED_OUT, FAILED]].sum(axis=1),
             "Concurrency": np.cumsum(tally[:, ARRIVED] - tally[:, 1:7].sum(axis=1)),
-            "Utilization": _ratio(tally[:, BUSY_NS] / 1e9, self._capacity_s(tally, np.r_[0.0, ends])),
+            "Utilization": _ratio(tally[:, BUSY_NS] / 1e9, capacity_s(self.snapshot, tally, np.r_[0.0, ends])),
         }
         if not self.snapshot.provisioned:
-            columns |= {"Instances": self._in_service_at(ends), "DesiredInstances": self._desired_at(ends)}
+            columns |= {
+                "Instances": in_service_at(self.snapshot, ends),
+                "DesiredInstances": desired_at(self.snapshot, ends),
+            }
         else:
             columns |= coldstarts.timeline(self.snapshot, tally, np.r_[0.0, ends])
         frame = pd.DataFrame(columns, index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"))
@@ -348,128 +339,34 @@ class Run:
         first = self._first_minute(begin)
         tally = self.snapshot.tally[:, first:].sum(axis=(0, 1))
         busy = tally[BUSY_NS] / 1e9
-        there = self._capacity_s(tally[None], np.array([first * 60.0, self.snapshot.end_s])).sum()
+        there = capacity_s(self.snapshot, tally[None], np.array([first * 60.0, self.snapshot.end_s])).sum()
         return float(busy / there) if there > 0 else math.nan
 
     def _first_minute(self, begin: float) -> int:
         """The first minute to count: where nothing is left out, also one that began before the deployment."""
         return int(begin // 60) if begin == self.snapshot.begin_s else math.ceil(begin / 60)
 
-    def _capacity_s(self, tally: np.ndarray, edges: np.ndarray, variant: int | None = None) -> np.ndarray:
-        """Seconds of capacity between neighbouring *edges* [s], of one variant or all of them.
-
-        Workers count while in service or draining, containers while they exist.
-        """
-        lives, last = self.snapshot.instances, self.snapshot.end_s
-        of = np.array(lives["variant"], dtype=int)
-        workers = np.array(self.snapshot.workers)[of] * (True if variant is None else of == variant)
-        begin, end = np.minimum(lives["in_service_s"], last), np.minimum(lives["gone_s"], last)
-        there = np.clip(edges[:, None], begin, np.maximum(begin, end)) - begin
-        containers: np.ndarray = tally[:, CONTAINER_NS] / 1e9
-        return np.diff(there @ workers) + containers
-
-    def _in_service_at(self, moments: np.ndarray) -> np.ndarray:
-        """Instances that take requests just before each moment."""
-        lives = self.snapshot.instances
-        begin, end = np.array(lives["in_service_s"]), np.array(lives["draining_s"])
-        served = np.isfinite(begin)  # others were cancelled, or not healthy, on their way
-        came, went = np.sort(begin[served]), np.sort(end[served])
-        return np.searchsorted(came, moments) - np.searchsorted(went, moments)
-
-    def _desired_at(self, moments: np.ndarray) -> np.ndarray:
-        """Instances asked for just before each moment."""
-        asked = np.zeros(len(moments), dtype=int)
-        for variant in range(len(self.snapshot.variants)):
-            changes = [(time, wanted) for time, v, wanted in self.snapshot.desired if v == variant]
-            times, wanted = np.array([c[0] for c in changes]), np.array([0, *(c[1] for c in changes)])
-            asked += wanted[np.searchsorted(times, moments)]
-        return asked
-
-    # --- invariants (docs/invariants.md) ---
-
-    def _conserves(self) -> None:
-        """I1: every request is in exactly one status."""
-        counts = self.snapshot.tally.sum(axis=(0, 1))
-        inside = int(counts[ARRIVED] - counts[1:7].sum())
-        if inside != int(self.snapshot.inside.sum()):
-            raise InvariantError(
-                f"I1 conservation: {counts[ARRIVED]} arrived, {counts[1:7].sum()} have an outcome, "
-                f"but {self.snapshot.inside.sum()} are inside."
-            )
+    # --- can it be? ---
 
     def check(self) -> None:
-        """Check every invariant that can be seen in the record.
+        """Check every invariant that can be seen in the record (`docs/invariants.md`).
 
         Raises
         ------
         InvariantError
             Naming the invariant that does not hold.
         """
-        self._conserves()
-        self._keeps_within_capacity()
-        self._bill_adds_up()
-        self._bill_is_of_this_run()
+        invariants.check(self.snapshot, self.invoice)
         if self.shadow is not None:
             self.shadow.check()
-        if self.snapshot.requests is not None:
-            self._log_agrees(self.snapshot.requests)
-            self._causes_come_first(self.snapshot.requests)
-
-    def _keeps_within_capacity(self) -> None:
-        minutes = self.snapshot.tally.shape[1]
-        edges = np.minimum(np.arange(minutes + 1) * 60.0, self.snapshot.end_s)
-        for variant, tally in enumerate(self.snapshot.tally):
-            busy, there = tally[:, BUSY_NS] / 1e9, self._capacity_s(tally, edges, variant)
-            if (busy > there + 1e-6).any():
-                minute = int(np.argmax(busy - there))
-                raise InvariantError(
-                    f"I4 capacity: {busy[minute]:g} s of work in minute {minute}, by {there[minute]:g} s of workers "
-                    f"of {self.snapshot.variants[variant]}."
-                )
-
-    def _bill_adds_up(self) -> None:
-        total = math.fsum(self.invoice["quantity"] * self.invoice["unit_price"])
-        if not math.isclose(total, self.invoice.attrs["total"], rel_tol=1e-12, abs_tol=1e-12):
-            raise InvariantError(f"I5 bill: the lines add up to {total}, not to {self.invoice.attrs['total']}.")
-
-    def _bill_is_of_this_run(self) -> None:
-        """The time on the bill is that of the instances, and of the containers' work, in the record."""
-        metered = [meter.service for meter in self.snapshot.meters]
-        by_the_instance = next((name for name in metered if name in BY_THE_INSTANCE), BY_THE_INSTANCE[0])
-        on_bill = {by_the_instance: 0.0, "sagemaker_serverless": 0.0}
-        for meter in self.snapshot.meters:
-            if meter.service in on_bill and "usage" not in meter.sku:  # usage: a container's existence, not its work
-                on_bill[meter.service] += meter.quantity
-        parts = [self.snapshot, *([self.snapshot.shadow] if self.snapshot.shadow else [])]
-        hours = math.fsum(_instance_hours(part) for part in parts)
-        worked = float(self.snapshot.tally[:, :, [BILLED_MS, PROVISIONED_MS]].sum()) / 1000
-        for service, there in ((by_the_instance, hours), ("sagemaker_serverless", worked)):
-            if not math.isclose(on_bill[service], there, rel_tol=1e-9, abs_tol=1e-9):
-                raise InvariantError(f"I5 bill: {service} counts {on_bill[service]:g}, the record {there:g}.")
-
-    def _log_agrees(self, log: Requests) -> None:
-        by_log, by_tally = np.bincount(log.status, minlength=7), self.snapshot.tally.sum(axis=(0, 1))[:7].copy()
-        by_tally[INSIDE] -= by_tally[1:].sum()
-        if not np.array_equal(by_log, by_tally):
-            raise InvariantError(f"I1 conservation: the log counts {by_log}, the tally {by_tally}.")
-
-    def _causes_come_first(self, log: Requests) -> None:
-        if (np.diff(log.arrival) < 0).any():
-            raise InvariantError("I3 clock: requests are not in order of arrival.")
-        begun, ended = ~np.isnan(log.start), ~np.isnan(log.finish)
-        if (log.start[begun] < log.arrival[begun]).any() or (log.finish[ended] < log.arrival[ended]).any():
-            raise InvariantError("I2 causality: a request started or finished before it arrived.")
-        if (log.finish[ended] > self.snapshot.end_s).any():
-            raise InvariantError("I2 causality: a request finished after the end of the run.")
-        if (~begun[log.status == COMPLETED]).any():
-            raise InvariantError("I2 causality: a request was completed and never started.")
-        both = begun & ended
-        if (log.finish[both] < log.start[both]).any():
-            raise InvariantError("I2 causality: a request finished before it started.")
-        if not np.array_equal(ended, log.status != INSIDE):
-            raise InvariantError("I2 causality: exactly the requests inside should have no finish.")
 
     # --- keeping it ---
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is a run with the very same record."""
+        if not isinstance(other, Run):
+            return NotImplemented
+        return self.warm_up_hours == other.warm_up_hours and keeping.same(self.snapshot, other.snapshot)
 
     @checked
     def save(self, path: str | Path) -> None:
@@ -480,43 +377,19 @@ class Run:
         ParameterError
             If the file cannot be written.
         """
-        path = Path(path)
-        draft = path.with_name(path.name + ".part")
-        story, arrays = _told(self.snapshot)
-        story |= {"format": FORMAT, "warm_up_hours": self.warm_up_hours}
-        try:
-            with draft.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, story=np.array(json.dumps(story)), **arrays)
-            draft.replace(path)
-        except OSError as error:
-            raise ParameterError(f"save: {str(path)!r} cannot be written: {error.strerror or error}.") from None
-        finally:
-            draft.unlink(missing_ok=True)
+        keeping.write(Path(path), self.snapshot, self.warm_up_hours)
 
     @classmethod
     @checked
     def load(cls, path: str | Path) -> Self:
-        """The run that `save` wrote.
+        """The run that `save` wrote; it equals that one.
 
         Raises
         ------
         ParameterError
             If the file is not such a run.
         """
-        try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in content.files}
-            story = json.loads(str(arrays.pop("story")))
-            if story.pop("format") != FORMAT:
-                raise KeyError("format")
-            warm_up_hours, snapshot = float(story.pop("warm_up_hours")), _retold(story, arrays)
-        except OSError as error:
-            raise ParameterError(f"load: {str(path)!r} cannot be read: {error.strerror or error}.") from None
-        except ParameterError:  # a config that this version cannot make; its words say which
-            raise
-        except Exception:  # whatever a damaged zip makes its readers raise
-            raise ParameterError(f"load: {str(path)!r} is not a run that this version of simlib saved.") from None
-        return cls(snapshot, warm_up_hours)
+        return cls(*keeping.read(Path(path)))
 
 
 def folded_quantile(bins: np.ndarray, share: float) -> float:
@@ -530,13 +403,6 @@ def folded_quantile(bins: np.ndarray, share: float) -> float:
     return float(2.0 ** (octave + FIRST_OCTAVE) * (1 + (part + 0.5) / BINS_PER_OCTAVE))
 
 
-def _instance_hours(snapshot: Snapshot) -> float:
-    """Hours of all instances from their machine being up to their end, each rounded up to whole seconds."""
-    lives = snapshot.instances
-    up, gone = np.array(lives["machine_up_s"]), np.minimum(lives["gone_s"], snapshot.end_s)
-    return pricing.billed_seconds((gone - up)[up < snapshot.end_s], "sagemaker_hosting") / 3600
-
-
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """Above / below, NaN where there is nothing below."""
     return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
@@ -545,55 +411,3 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 def _summed(rows: np.ndarray, group: int) -> np.ndarray:
     """Sums over groups of *group* neighbouring rows, the last one as long as it is."""
     return np.add.reduceat(rows, np.arange(0, len(rows), group), axis=0) if len(rows) else rows
-
-
-_ARRAYS = ("tally", "per_instance", "histogram", "inside")
-_PLAIN = (
-    *("name", "seed", "replication", "region", "begin_s", "end_s", "partial"),
-    *("variants", "workers", "instances", "desired", "provisioned", "figures"),
-)
-_ROWS = ("events", "assumptions")
-_OF_SHADOW = "shadow."
-
-
-def _told(snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """A snapshot as JSON and arrays."""
-    story: dict[str, Any] = {name: getattr(snapshot, name) for name in _PLAIN}
-    story |= {name: [[_plain(x) for x in row] for row in getattr(snapshot, name)] for name in _ROWS}
-    story |= {
-        "deployment": to_json(snapshot.deployment),
-        "workload": to_json(snapshot.workload),
-        "meters": [to_json(meter) for meter in snapshot.meters],
-        "started_at": snapshot.started_at.isoformat(),
-    }
-    arrays = {name: getattr(snapshot, name) for name in _ARRAYS}
-    if snapshot.requests is not None:
-        arrays |= {f"requests.{name}": column for name, column in snapshot.requests._asdict().items()}
-    if snapshot.shadow is not None:
-        story["shadow"], of_shadow = _told(snapshot.shadow)
-        arrays |= {f"{_OF_SHADOW}{name}": array for name, array in of_shadow.items()}
-    return story, arrays
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool) else str(value)
-
-
-def _retold(story: dict[str, Any], arrays: dict[str, np.ndarray]) -> Snapshot:
-    from simlib.simulation import Event
-
-    start = len(_OF_SHADOW)
-    of_shadow = {name[start:]: array for name, array in arrays.items() if name.startswith(_OF_SHADOW)}
-    columns = {name.removeprefix("requests."): a for name, a in arrays.items() if name.startswith("requests.")}
-    as_they_are: dict[str, Any] = {name: story[name] for name in _PLAIN} | {name: arrays[name] for name in _ARRAYS}
-    return Snapshot(
-        **as_they_are,
-        deployment=from_json(story["deployment"]),
-        workload=from_json(story["workload"]),
-        started_at=datetime.fromisoformat(story["started_at"]),
-        requests=Requests(**columns) if columns else None,
-        events=[Event(*row) for row in story["events"]],
-        assumptions=[tuple(row) for row in story["assumptions"]],
-        meters=[from_json(meter) for meter in story["meters"]],
-        shadow=_retold(story["shadow"], of_shadow) if "shadow" in story else None,
-    )

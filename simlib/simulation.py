@@ -39,6 +39,9 @@ EXACT_UP_TO = 20_000_000
 LOOK_EVERY = 1_000_000
 """Requests between two looks of a run at itself, for the progress bar and for Ctrl-C."""
 
+LONGEST_S = 10 * 366 * 86400.0
+"""No run ends later; each minute is counted, so a slip of the unit would fill the memory."""
+
 SHOW_PROGRESS_AFTER_S = 2.0
 
 _LONG_S = 100 * 365 * 86_400.0  # what comes after this never ends
@@ -308,6 +311,8 @@ def _end(owner: str, now: float, **lengths: float | None) -> float:
         raise ParameterError(f"{owner}: give {names}, exactly one of them; this call gives {len(given)}.")
     name, value = given[0]
     end = value if name == "until_s" else now + value * {"hours": 3600.0, "days": 86400.0}[name]
+    if end > LONGEST_S:
+        raise ParameterError(f"{owner}: {name}={value!r} is not possible: a run ends after ten years at the latest.")
     if end <= now:
         raise ParameterError(f"{owner}: {name}={value!r} is not possible: the clock shows {now:g} s already.")
     return end

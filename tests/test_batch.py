@@ -11,7 +11,7 @@ from scipy import stats
 
 import simlib as sl
 from simlib import experiments, plots, scenarios, serving, workload
-from simlib.results import InvariantError
+from simlib.invariants import InvariantError
 from simlib.serving.flow import cut
 from tests.reference.batch import File, ReferenceJob, told
 from tests.test_bad_input import sentence

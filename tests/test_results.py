@@ -10,8 +10,9 @@ import pytest
 
 import simlib as sl
 from simlib import pricing, serving, workload
+from simlib.invariants import InvariantError
 from simlib.record import ARRIVED, BUSY_NS, COMPLETED, STATUSES
-from simlib.results import InvariantError, Run, folded_quantile
+from simlib.results import Run, folded_quantile
 
 MODEL = sl.ModelProfile("tagger", service=sl.lognormal(mean=0.5, cv=0.8), request_kb=300, response_kb=2)
 CALLS = workload.bursty(2.0, 12.0, 300.0, 60.0)
@@ -367,6 +368,7 @@ def test_a_saved_run_comes_back_whole(options, tmp_path):
     back = Run.load(str(tmp_path / "a.run"))
     back.check()
     assert repr(back) == repr(run)
+    assert back == run
     assert back.summary().equals(run.summary())
     assert back.invoice.equals(run.invoice)
     assert back.assumptions.astype(str).equals(run.assumptions.astype(str))
@@ -379,6 +381,16 @@ def test_a_saved_run_comes_back_whole(options, tmp_path):
     if not run.folded:
         assert back.requests.equals(run.requests)
     assert [path.name for path in tmp_path.iterdir()] == ["a.run"]
+
+
+def test_runs_are_equal_to_the_last_bit_or_not_at_all(run):
+    assert run == tampered(run)
+    finish = run.snapshot.requests.finish
+    some = int(np.flatnonzero(~np.isnan(finish))[7])
+    assert run != with_log(run, finish=changed(finish, some, np.nextafter(finish[some], 0)))
+    assert run != tampered(run, seed=run.snapshot.seed + 1)
+    assert run != Run(run.snapshot, warm_up_hours=0.5)
+    assert run != "a run"
 
 
 def test_saving_replaces_in_one_step(tmp_path, monkeypatch):
