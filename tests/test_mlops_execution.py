@@ -550,3 +550,16 @@ def test_ten_thousand_steps():
     assert (execution.steps["status"] == "Succeeded").all()
     assert sum(execution.steps["attempts"]) == n
     plt.close("all")
+
+
+def test_what_an_answer_ends_has_no_duration_to_assume():
+    ana = mlops.Person("Ana", hours=mlops.ALWAYS)
+    asked = Pipeline("asked", steps=[mlops.ApprovalStep("ask", person=ana)]).run()
+    assert asked.assumptions["parameter"].tolist() == ["response of Ana"]
+
+
+def test_the_picture_of_many_steps_counts_those_at_the_same_time():
+    chain = Pipeline("chain", steps=[task(f"s{k}", f"s{k - 1}" if k else ()) for k in range(50)])
+    chain.run().gantt()  # one ends in the instant in which the next one starts: never two at once
+    (line,) = plt.gcf().axes[0].lines
+    assert line.get_ydata().tolist() == [1.0] * 50 + [0.0]

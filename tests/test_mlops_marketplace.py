@@ -107,3 +107,50 @@ def test_the_guide_runs():
     result = doctest.testfile(str(guide), module_relative=False, encoding="utf-8", optionflags=doctest.ELLIPSIS)
     assert result.attempted > 20
     assert result.failed == 0
+
+
+# --- the fee on the bill of a run -------------------------------------------------------------------------------------
+
+
+def a_run(**settings):
+    sim = sl.Simulation(seed=4)
+    service = settings.pop("service", sl.constant(0.5))
+    model = sl.ModelProfile("bought", service=service)
+    place = serving.RealTime(model, **settings)
+    return sim.deploy(place, sl.workload.poisson(rate=1.0)), sim
+
+
+def test_the_bill_of_a_run_has_the_fee_on_top():
+    endpoint, sim = a_run(initial_instance_count=2)
+    sim.run(hours=1.51)
+    run = endpoint.run
+    own = run.invoice.attrs["total"]
+    hourly = HOURLY.bill(run).attrs["total"] - own
+    assert hourly == pytest.approx(2 * 91 / 60 * 0.3)  # each instance's 90.6 minutes are 91
+    assert HOURLY.bill(run, trial=True).attrs["total"] == pytest.approx(own)
+    assert EACH.bill(run, trial=True).attrs["total"] > own  # a price by inference has no trial
+    contract = Listing("m", seller="s", usd_per_month=730).bill(run).attrs["total"] - own
+    assert contract == pytest.approx(1.51)
+    with pytest.raises(ParameterError, match=r"not sold on ml\.m5\.large"):
+        Listing("x", seller="s", usd_per_hour={"ml.g5.xlarge": 1.0}).bill(run)
+
+
+def test_only_answers_with_2xx_are_charged():
+    endpoint, sim = a_run(service=sl.constant(2.0), queue_limit=1)  # offered twice what it can do: half is refused
+    sim.run(hours=1)
+    run = endpoint.run
+    fee = EACH.bill(run).attrs["total"] - run.invoice.attrs["total"]
+    assert fee == pytest.approx(0.001 * run.summary()["completed"])
+    assert run.summary()["completed"] < 0.7 * run.summary()["requests"]
+
+
+def test_a_run_where_it_may_not_be_is_not_billed():
+    sim = sl.Simulation(seed=4)
+    model = sl.ModelProfile("bought", service=sl.constant(0.1), size_mb=100)
+    place = serving.Serverless(model, memory_mb=2048, max_concurrency=5)
+    endpoint = sim.deploy(place, sl.workload.poisson(rate=1.0))
+    sim.run(hours=0.1)
+    with pytest.raises(ParameterError, match="not supported on serverless endpoints"):
+        EACH.bill(endpoint.run)
+    with pytest.raises(ParameterError, match="instance of Run"):
+        EACH.bill(3)

@@ -174,7 +174,60 @@ def test_a_picture_and_a_summarised_picture():
     assert "15 steps" in whole().draw()
     assert "10 layers" in Pipeline("long", steps=[task(f"s{k}", f"s{k - 1}" if k else ()) for k in range(10)]).draw()
     many = Pipeline("many", steps=[task(f"s{k}") for k in range(100)])
-    assert "1 layers; at most 100" in many.draw()
+    assert "1 layer; at most 100" in many.draw()
+
+
+def boxes():
+    """The rectangles of the picture's boxes, in pixels."""
+    figure = plt.gcf()
+    figure.canvas.draw()
+    return [each.get_bbox_patch().get_window_extent() for each in figure.axes[0].texts if each.get_text()]
+
+
+@pytest.mark.parametrize("beside", [3, 6, 7, 30])
+def test_no_box_of_a_wide_layer_covers_another(beside):
+    Pipeline(
+        "wide", steps=[task("first"), *(task(f"a-step-with-a-long-name-{k}", "first") for k in range(beside))]
+    ).draw()
+    found = boxes()
+    assert len(found) == beside + 1
+    assert not any(a.overlaps(b) for k, a in enumerate(found) for b in found[:k])
+
+
+def test_titles_fit_whatever_the_pipeline_is_called():
+    pipeline = Pipeline("a-name-" * 30, steps=[task("one"), task("two", "one")])
+    pictures = (pipeline.draw, pipeline.run().gantt)
+    for picture in pictures:
+        picture()
+        figure = plt.gcf()
+        figure.canvas.draw()
+        title = figure.axes[0]._left_title.get_window_extent()
+        assert title.x1 <= figure.bbox.x1
+        legend = figure.axes[0].get_legend().get_window_extent()
+        assert legend.x0 >= figure.axes[0].get_window_extent().x1  # beside the picture, where it hides nothing
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.5, "two", None, True])
+@pytest.mark.parametrize("name", ["instance_count", "max_trials", "max_parallel_trials"])
+def test_how_many_is_a_number_from_1_or_a_reference(name, number):
+    with pytest.raises(ParameterError, match=f"^TuningStep: {name}={number!r} is not possible"):
+        mlops.TuningStep("t", **{name: number})
+    assert getattr(mlops.TuningStep("t", **{name: mlops.Parameter("N")}), name) == {"Get": "Parameters.N"}
+
+
+@pytest.mark.parametrize(
+    ("do", "sentence"),
+    [
+        (lambda: Pipeline("p", steps=[]), "steps=() of 'p' should hold at least one step"),
+        (lambda: Pipeline("p", steps=[task("a")]).run(3), "sim=3 is not possible"),
+        (lambda: mlops.read_definition(None), "source='None' should be a path"),
+        (lambda: mlops.read_definition(""), "source='' should be a path"),
+    ],
+)
+def test_wrong_from_the_start(do, sentence):
+    with pytest.raises(ParameterError) as caught:
+        do()
+    assert sentence in str(caught.value)
 
 
 def test_a_definition_is_read_back_as_the_same_pipeline():

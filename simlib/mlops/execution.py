@@ -48,6 +48,7 @@ from simlib.mlops.steps import (
 )
 from simlib.model import Constant, Law
 from simlib.parameters import Count, ParameterError, Text, checked, nearest
+from simlib.plots.pipelines import ends
 from simlib.plots.style import Words
 from simlib.simulation import Simulation
 from simlib.turns import POLICY, pause
@@ -253,8 +254,8 @@ class Execution:
     @checked
     def __init__(
         self,
-        pipeline: Any,
-        sim: Any,
+        pipeline: Pipeline,
+        sim: Simulation,
         *,
         max_parallel_steps: Count | None = None,
         parameters: Mapping[str, Any] | None = None,
@@ -267,8 +268,7 @@ class Execution:
         registry: Registry | None = None,
         on_failure: OnFailure | None = None,
     ) -> None:
-        self.pipeline: Pipeline = pipeline
-        self.sim: Simulation = sim
+        self.pipeline, self.sim = pipeline, sim
         self.env = sim.env
         self.durations = _durations(durations)
         self.quota = quota if isinstance(quota, Quota) else Quota(quota or {})
@@ -450,7 +450,7 @@ class Execution:
         step, model = record.step, self.durations
         before = draw(step.start_up) if step.start_up is not None else 0.0
         law = model.says(step)
-        if not model.is_said(step) and law != NOTHING:
+        if not model.is_said(step) and law != NOTHING and not _answered(step):
             self._assume(f"duration of {record.path}", law, "U", "duration model")
         instance_type = self._instance_type(record)
         speed = 1.0 if model.is_said(step) else model.speed_of(instance_type)
@@ -521,7 +521,8 @@ class Execution:
         del self._tokens[record.path]
         if not token.triggered:
             return retries.TIMED_OUT
-        ok, found = token.value
+        answer: Any = token.value
+        ok, found = answer
         if ok:
             record.made = found
         return "" if ok else str(found)
@@ -984,7 +985,7 @@ class Execution:
         attempts = self.attempts[["step", "begin_s", "end_s", "status"]].copy()
         for each, columns in ((frame, ("start_s", "end_s")), (attempts, ("begin_s", "end_s"))):
             each[list(columns)] -= self.start_s
-        words = f"{self.id}: {self.status} after {_span(self.makespan_s)}, {self.usd:.4g} dollars"
+        words = f"{ends(self.id, 24)}: {self.status} after {_span(self.makespan_s)}, {self.usd:.4g} dollars"
         return plots.gantt(frame, attempts, at_most=at_most, title=title or words)
 
     def report(self) -> str:
@@ -1004,6 +1005,11 @@ class Execution:
 
     def __repr__(self) -> str:
         return f"<Execution {self.id}: {self.status}, {_span(self.makespan_s)}, {self.usd:.4g} dollars>"
+
+
+def _answered(step: PipelineStep) -> bool:
+    """Whether somebody's answer ends the step, and not a duration."""
+    return isinstance(step, ApprovalStep) or (isinstance(step, CallbackStep) and step.wait_for_answer)
 
 
 def _makespan(trials: Sequence[tuple[float, float]], at_once: int) -> float:

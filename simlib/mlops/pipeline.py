@@ -27,6 +27,7 @@ from simlib.mlops.references import Parameter, head
 from simlib.mlops.retries import OnFailure
 from simlib.mlops.steps import ConditionStep, FailStep, ForEachStep, GroupStep, PipelineStep, _steps
 from simlib.parameters import ParameterError, Text, config, nearest
+from simlib.plots.pipelines import ends
 from simlib.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -180,6 +181,8 @@ class Pipeline:
     notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError(f"steps={self.steps!r} of {self.name!r} should hold at least one step.")
         names = [parameter.name for parameter in self.parameters]
         for name in names:
             if names.count(name) > 1:
@@ -268,7 +271,8 @@ class Pipeline:
     def _counted(self) -> str:
         whys = [why for _, _, why in self.graph.edges(data="why")]
         kinds = ", ".join(f"{whys.count(why)} {why}" for why in ("data", "explicit", "branch") if why in whys)
-        return f"{len(self)} steps, {len(whys)} edges" + f" ({kinds})" * bool(kinds)
+        steps, edges = (f"{n} {word}{'s' * (n != 1)}" for n, word in ((len(self), "step"), (len(whys), "edge")))
+        return f"{steps}, {edges}" + f" ({kinds})" * bool(kinds)
 
     def __str__(self) -> str:
         return self.text()
@@ -289,7 +293,7 @@ class Pipeline:
             if not needs
         ]
         edges = pd.DataFrame([*self.graph.edges(data="why"), *inside], columns=["source", "target", "why"])
-        return plots.dag(frame, edges, at_most=at_most, title=title or f"{self.name}: {self._counted()}")
+        return plots.dag(frame, edges, at_most=at_most, title=title or f"{ends(self.name, 36)}: {self._counted()}")
 
     def _layers(self) -> dict[str, int]:
         """How many steps come before each at least; a group's steps come after what the group needs."""

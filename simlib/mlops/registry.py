@@ -62,7 +62,7 @@ CREATE INDEX IF NOT EXISTS live_on ON deployments (endpoint, id);
 """
 _GUARDS = "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_{what.lower()} BEFORE {what} ON {table} "
-    f"BEGIN SELECT RAISE(ABORT, 'the {table} of a registry never change'); END;\n"
+    f"BEGIN SELECT RAISE(ABORT, 'a registry never changes its {table}'); END;\n"
     for table in ("versions", "history", "deployments")
     for what in ("UPDATE", "DELETE")
 )

@@ -57,7 +57,7 @@ def _steps(value: object) -> object:
 Names = Annotated[Any, BeforeValidator(_names)]  # steps and names go in, names come out
 Duration = Annotated[Law | None, BeforeValidator(_law)]
 Values = Annotated[Mapping[str, Any], BeforeValidator(_plain)]
-Amount = Annotated[Count | Any, BeforeValidator(_plain)]  # or a reference to a parameter
+Amount = Annotated[Count | Mapping[str, Any], BeforeValidator(_plain)]  # or a reference to a parameter
 Code = Annotated[Callable[..., Any] | None, SkipValidation]
 Path = tuple[str, ...]
 

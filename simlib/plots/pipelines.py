@@ -23,6 +23,8 @@ Attempts = Annotated[
     pd.DataFrame,
     frame_like("attempts", "one row an attempt", numbers=["begin_s", "end_s"], others=["step", "status"], empty=True),
 ]
+_PER_ROW = 6
+"""Boxes side by side that can still be read; a wider layer takes several rows."""
 _EDGES = {"data": (BLACK, "-"), "explicit": (BLUE, "--"), "branch": (RED, ":"), "inside": ("#999999", "-.")}
 
 
@@ -51,18 +53,21 @@ def dag(steps: Steps, edges: Edges, *, at_most: Count = 60, title: Title = "") -
         if len(steps) > at_most:
             _layer_counts(steps, title)
         else:
-            ax = new_figure(1, 1, height=min(14.0, 0.9 + 0.62 * layers))[1][0, 0]
             spots = _spots(steps, edges)
+            rows = int(max((y for _, y in spots.values()), default=0.0)) + 1
+            ax = new_figure(1, 1, height=min(14.0, 0.9 + 0.62 * rows))[1][0, 0]
             _arrows(ax, spots, edges)
-            size = 9.0 if widest <= 4 else 7.5 if widest <= 6 else 6.0
+            beside = min(widest, _PER_ROW)
+            size = 9.0 if beside <= 4 else 7.5
             for name, (x, y) in spots.items():
-                words = f"{_ends(name.rpartition('/')[2], round(800 / (size * widest)))}\n{steps['type'][name]}"
+                words = f"{ends(name.rpartition('/')[2], round(650 / (size * beside)))}\n{steps['type'][name]}"
                 style = {"boxstyle": "round,pad=0.35", "facecolor": "#EAF3FA", "edgecolor": BLUE, "linewidth": 0.9}
                 ax.annotate(words, (x, y), ha="center", va="center", fontsize=size, bbox=style)
-            ax.set(xlim=(-0.05, 1.05), ylim=(layers - 0.4, -0.6), title=title)
+            ax.set(xlim=(-0.05, 1.05), ylim=(rows - 0.4, -0.6), title=title)
             ax.axis("off")
     show()
-    return Words(f"{title}. {layers} layers; at most {widest} steps side by side.")
+    side = f"at most {widest} steps side by side" if widest > 1 else "one step after another"
+    return Words(f"{title}. {layers} layer{'s' * (layers != 1)}; {side}.")
 
 
 def _spots(steps: pd.DataFrame, edges: pd.DataFrame) -> dict[str, tuple[float, float]]:
@@ -71,11 +76,14 @@ def _spots(steps: pd.DataFrame, edges: pd.DataFrame) -> dict[str, tuple[float, f
     for source, target in zip(edges["source"], edges["target"], strict=True):
         before.setdefault(target, []).append(source)
     spots: dict[str, tuple[float, float]] = {}
-    for layer, group in steps.groupby("layer"):
+    row = 0
+    for _, group in steps.groupby("layer"):
         wish = {name: [spots[each][0] for each in before.get(str(name), []) if each in spots] for name in group.index}
         order = sorted(group.index, key=lambda name: np.mean(wish[name]) if wish[name] else 0.5)
-        for place, name in enumerate(order):
-            spots[str(name)] = ((place + 0.5) / len(order), float(str(layer)))
+        for first in range(0, len(order), _PER_ROW):
+            beside = order[first : first + _PER_ROW]
+            spots |= {str(name): ((place + 0.5) / len(beside), float(row)) for place, name in enumerate(beside)}
+            row += 1
     return spots
 
 
@@ -94,11 +102,16 @@ def _arrows(ax: "Axes", spots: Mapping[str, tuple[float, float]], edges: pd.Data
         color, line = _EDGES[why]
         ax.plot([], [], color=color, linestyle=line, label=why)
     if len(edges):
-        ax.legend(loc="upper right", fontsize=8)
+        _legend_beside(ax)
 
 
-def _ends(name: str, room: int) -> str:
-    """*name*, or its beginning and its end where it is too long."""
+def _legend_beside(ax: "Axes") -> None:
+    """The legend to the right of the picture, where it hides nothing."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+
+
+def ends(name: str, room: int) -> str:
+    """*name*, or its beginning and its end where it has more than *room* letters."""
     return name if len(name) <= room else f"{name[: room // 2]}…{name[-(room // 2) :]}"
 
 
@@ -169,17 +182,16 @@ def _bars(ax: "Axes", steps: pd.DataFrame, attempts: pd.DataFrame, size: float) 
             ax.vlines(
                 float(begin) / size, spot - 0.3, spot + 0.3, colors=color, linewidth=1.5
             )  # also if it took no time
-    ax.set(yticks=range(len(steps)), yticklabels=[_ends(str(name), 40) for name in steps.index])
+    ax.set(yticks=range(len(steps)), yticklabels=[ends(str(name), 40) for name in steps.index])
     ax.set_ylim(len(steps) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
     if labelled:
-        ax.legend(loc="upper right", fontsize=8)
+        _legend_beside(ax)
 
 
 def _running(ax: "Axes", steps: pd.DataFrame, size: float) -> None:
     """How many steps run at each moment."""
-    moments = np.concatenate([steps["start_s"], steps["end_s"]]) / size
-    change = np.repeat([1, -1], len(steps))
-    order = np.argsort(moments, kind="stable")
-    ax.step(moments[order], np.cumsum(change[order]), where="post", color=BLUE)
+    moments, which = np.unique(np.concatenate([steps["start_s"], steps["end_s"]]) / size, return_inverse=True)
+    change = np.bincount(which.ravel(), weights=np.repeat([1, -1], len(steps)))  # one step's end and another's start
+    ax.step(moments, np.cumsum(change), where="post", color=BLUE)
     ax.set(ylabel="steps at the same time", ylim=(0, None))

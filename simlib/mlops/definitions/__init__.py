@@ -35,6 +35,10 @@ def _text(source: str | Path) -> tuple[str, str, Path | None]:
     """The text, what to call it in a sentence, and the folder where other files of it may lie."""
     if isinstance(source, str) and ("\n" in source or source.lstrip().startswith("{")):
         return source, "the text", None
+    if not isinstance(source, str | Path) or not str(source):
+        raise ParameterError(
+            f"read_definition: source={str(source)[:60]!r} should be a path, the text of a file, or a dict."
+        )
     path = Path(source)
     try:
         return path.read_text(encoding="utf-8-sig"), path.name, path.parent

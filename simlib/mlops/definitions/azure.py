@@ -94,7 +94,7 @@ def _job(
     common["retries"] = _retries(job.get("retry_settings"))
     common["cache"] = None if force_rerun else CacheConfig(True)
     count = dig(job, ("resources", "instance_count"))
-    common["instance_count"] = count if isinstance(count, int) else 1
+    common["instance_count"] = count if isinstance(count, int) and count > 0 else 1
     if kind == "sweep":
         trials, at_once = limits.get("max_total_trials", 1), limits.get("max_concurrent_trials")
         most, at_once = (_trials(each, parameters) for each in (trials, at_once or trials))
@@ -105,7 +105,7 @@ def _job(
 def _trials(found: Any, parameters: set[str] | None) -> Any:
     """A number of trials, or the reference to it."""
     bound = _bound(found, parameters)
-    return bound if isinstance(bound, int | Mapping) else 1
+    return bound if isinstance(bound, Mapping) or (isinstance(bound, int) and bound > 0) else 1
 
 
 def _nested(job: Mapping[str, Any], folder: Path | None) -> tuple[Mapping[str, Any] | None, Path | None]:

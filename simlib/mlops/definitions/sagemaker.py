@@ -155,7 +155,7 @@ def _step(found: Any, notes: list[str]) -> PipelineStep:
         common["endpoint"] = arguments["EndpointName"]
     if issubclass(made, JobStep):
         common["instance_type"] = dig(arguments, made.instance_path)
-        common["instance_count"] = dig(arguments, made.count_path) or 1
+        common["instance_count"] = _amount(dig(arguments, made.count_path))
         limit = _number(dig(arguments, made.runtime_path))
         if made.job and limit is not None and limit > 0:
             common["max_runtime_s"] = limit
@@ -163,8 +163,8 @@ def _step(found: Any, notes: list[str]) -> PipelineStep:
             notes.append(f"step {name} names no instance type: its machines are not on the bill")
     if issubclass(made, TuningStep):
         limits = dig(arguments, made.limits_path) or {}
-        common["max_trials"] = limits.get("MaxNumberOfTrainingJobs", 1)
-        common["max_parallel_trials"] = limits.get("MaxParallelTrainingJobs", 1)
+        common["max_trials"] = _amount(limits.get("MaxNumberOfTrainingJobs"))
+        common["max_parallel_trials"] = _amount(limits.get("MaxParallelTrainingJobs"))
     return made(name, **common)
 
 
@@ -217,6 +217,11 @@ def _names(found: Any) -> list[Any]:
     """Names of steps, which some write as references."""
     targets = [each.get("Get", each) if isinstance(each, Mapping) else each for each in _list(found)]
     return [head(each)[1] if isinstance(each, str) and each.startswith("Steps.") else each for each in targets]
+
+
+def _amount(found: Any) -> Any:
+    """How many: a number from 1, or the reference to it; 1 where a file says nothing that could be read."""
+    return found if isinstance(found, Mapping) and found else max(1, int(_number(found) or 1))
 
 
 def _number(found: Any) -> float | None:

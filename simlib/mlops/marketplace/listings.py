@@ -1,29 +1,17 @@
-"""The marketplace: buy a model instead of building it, and what that costs at which volume.
+"""Listings of the marketplace: what they are, where they deploy, and what their software costs."""
 
-A listing is either an *algorithm* (you train it on your data) or a *model* (somebody trained it; you deploy it).  Both
-deploy like your own on real-time endpoints and in batch; not on serverless endpoints, and not with deployment
-guardrails (AWS Marketplace seller guide).  The software fee comes on top of the infrastructure: by the hour of each
-instance, prorated to the minute; by inference, charged only for answers with a status of 2XX, on real-time endpoints
-only; or by contract.
-
-    >>> from simlib.mlops import marketplace
-    >>> listing = marketplace.listing("vision-tags")
-    >>> round(listing.monthly_fee(requests=100_000, hours=730.0), 2)
-    120.0
-
-The listings here are invented, and say so.
-"""
-
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
 import pandas as pd
+from pydantic import InstanceOf
 
 from simlib import pricing
-from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Share, Text, checked, config, nearest
+from simlib.parameters import Count, Flag, NonNegative, ParameterError, Share, Text, checked, config, nearest
 from simlib.pricing.meters import HOURS_PER_MONTH, Meter
+from simlib.record import COMPLETED
+from simlib.results import Run
 
 WHERE = ("real-time", "batch", "training", "serverless", "asynchronous", "edge")
 _REFUSED = {
@@ -110,6 +98,32 @@ class Listing:
             found.append(self._meter(months, "month", self.usd_per_month))
         return tuple(found)
 
+    @checked
+    def bill(self, run: InstanceOf[Run], *, trial: Flag = False) -> pd.DataFrame:
+        """The bill of a *run* whose endpoint serves this listing: the infrastructure, and the software fee on top.
+
+        By the hour: each instance on its own, prorated to the minute.  By inference: the answers with a status of 2XX,
+        which are those completed.  By contract: the run's share of a month.
+
+        Raises
+        ------
+        ParameterError
+            If it cannot be deployed so, or is not sold on one of the instance types.
+        """
+        what = run.snapshot
+        self.check(what.deployment)
+        if trial and self.trial_days:
+            fees: list[Meter] = []
+        elif self.usd_per_hour is not None:
+            fees = [
+                pricing.marketplace_hours(self.name, hours, self.fee_per_hour(instance_type))
+                for instance_type, hours in _hours_by_type(what).items()
+            ]
+        else:
+            months = (what.end_s - what.begin_s) / 3600 / HOURS_PER_MONTH
+            fees = list(self.meters(answers_2xx=float(what.tally[:, :, COMPLETED].sum()), months=months))
+        return pricing.invoice([*what.meters, *fees], region=what.region)
+
     def _meter(self, quantity: float, unit: str, usd: float) -> Meter:
         return Meter("marketplace", self.name, quantity, unit, f"Software {self.name}", unit_price=usd)
 
@@ -153,6 +167,18 @@ class Listing:
         """
         if reason := self.why_not(deployment, rollout=rollout):
             raise ParameterError(reason)
+
+
+def _hours_by_type(what: Any) -> dict[str, float]:
+    """Instance-hours of a run by instance type, each instance's time rounded up to the minute."""
+    places = what.deployment.variants or [what.deployment]
+    lives, hours = what.instances, dict[str, float]()
+    for variant, up, gone in zip(lives["variant"], lives["machine_up_s"], lives["gone_s"], strict=True):
+        if up < what.end_s:
+            lived = pricing.billed_seconds([min(gone, what.end_s) - up], "marketplace") / 3600
+            instance_type = places[min(variant, len(places) - 1)].instance_type
+            hours[instance_type] = hours.get(instance_type, 0.0) + lived
+    return hours
 
 
 CATALOGUE = (
@@ -204,91 +230,3 @@ def listing(name: Text) -> Listing:
     if name not in found:
         raise ParameterError(f"listing: there is no {name!r}; {nearest(name, found)}")
     return found[name]
-
-
-# --- buy or build ---------------------------------------------------------------------------------------------------
-
-
-@config
-class Serving:
-    """The infrastructure both need: instances that answer so many requests a second each.
-
-    `requests_per_s` is what one instance can do; real load comes in waves, so `peak_to_mean` of it is paid for.
-    """
-
-    instance_type: Text = "ml.m5.large"
-    requests_per_s: Positive = field(default=10.0, kw_only=True)
-    peak_to_mean: Positive = field(default=2.0, kw_only=True)
-    success_share: Share = field(default=1.0, kw_only=True)
-
-    def instances(self, requests_per_month: float) -> int:
-        """Instances for that volume; at least one."""
-        per_s = requests_per_month / (HOURS_PER_MONTH * 3600) * self.peak_to_mean
-        return max(1, math.ceil(per_s / self.requests_per_s - 1e-9))
-
-    def monthly_usd(self, requests_per_month: float, region: str) -> float:
-        """What those instances cost in a month."""
-        hours = self.instances(requests_per_month) * HOURS_PER_MONTH
-        return float(pricing.invoice([pricing.hosting_hours(self.instance_type, hours)], region=region).attrs["total"])
-
-
-@config
-class Build:
-    """Making the model yourselves: people and machines once, and some of it again every month.
-
-    Every figure is yours to give; the defaults are assumptions.
-    """
-
-    once_usd: NonNegative = 20_000.0
-    monthly_usd: NonNegative = 1_000.0
-    months: Count = 24
-
-    @property
-    def usd_per_month(self) -> float:
-        """Per month over the months it will be used."""
-        return self.once_usd / self.months + self.monthly_usd
-
-
-@checked
-def compare(
-    options: Mapping[Text, Listing | Build],
-    *,
-    requests_per_month: Sequence[NonNegative],
-    serving: Serving | None = None,
-    region: Text = "us-east-1",
-) -> pd.DataFrame:
-    """US dollars a month of each option at each volume: software or own work, plus the same infrastructure."""
-    place = serving or Serving()
-    rows = []
-    for volume in requests_per_month:
-        infrastructure = place.monthly_usd(volume, region)
-        rows.append({name: infrastructure + _own_usd(option, volume, place) for name, option in options.items()})
-    return pd.DataFrame(rows, index=pd.Index(list(requests_per_month), name="requests_per_month"))
-
-
-def _own_usd(option: Listing | Build, volume: float, place: Serving) -> float:
-    if isinstance(option, Build):
-        return option.usd_per_month
-    return option.monthly_fee(
-        requests=volume, instance_type=place.instance_type, instances=place.instances(volume),
-        success_share=place.success_share,
-    )  # fmt: skip
-
-
-@checked
-def break_even(buy: Listing, build: Build, *, serving: Serving | None = None, most: Positive = 1e12) -> float:
-    """Requests a month from which building is cheaper; inf if it never is up to *most*.
-
-    The infrastructure is the same for both, so it does not matter here.  Found by halving: the fee never falls with the
-    volume.
-    """
-    place = serving or Serving()
-    if _own_usd(buy, 0.0, place) >= build.usd_per_month:
-        return 0.0
-    if _own_usd(buy, most, place) < build.usd_per_month:
-        return math.inf
-    low, high = 0.0, float(most)
-    while high - low > 0.5:
-        middle = (low + high) / 2
-        low, high = (low, middle) if _own_usd(buy, middle, place) >= build.usd_per_month else (middle, high)
-    return float(math.ceil(high - 0.5 - 1e-6))
