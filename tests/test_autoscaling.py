@@ -80,14 +80,10 @@ class Seen:
 def _in_service_when_asked(run: Run, subject: str, seen: Seen, time: float) -> int:
     """Instances in service when policies decide at *time*: after lives and schedules, before their own doing."""
     now = [e for e in run.snapshot.events if e.time_s == time]
-    of_policy, drained, by_schedule = False, 0, False
+    of_policy, drained = False, 0
     for event in now:
-        if event.subject == subject and event.kind == "schedule":
-            by_schedule = True
-        elif event.subject == subject and event.kind == "capacity":
-            of_policy, by_schedule = not by_schedule, False
-        elif event.kind == "capacity":
-            of_policy = False  # of another variant
+        if event.kind == "capacity":  # of this variant, and not by a schedule
+            of_policy = event.subject == subject and ": at(" not in event.detail
         drained += of_policy and event.kind == "draining"
     return int(seen.instances(time)) + drained
 
@@ -148,6 +144,9 @@ def _on_paper(run: Run, variant: int, subject: str, moments: Sequence[Moment]) -
                 n: seen.metric(policies[n].metric, b, e, _in_service_when_asked(run, subject, seen, e))
                 for n, b, e in what
             }
+            for n in values:
+                if policies[n].metric == "InvocationsPerInstance" and policies[n].no_calls == "zero":
+                    values[n] = float(np.nan_to_num(values[n]))
             paper.read(time, values, _in_service_when_asked(run, subject, seen, time))
             for (n, name, was), (_, _, now) in zip(states, paper.states(), strict=True):
                 if was != now:
@@ -229,6 +228,29 @@ def test_a_dead_night_has_no_data_and_no_scaling() -> None:
     assert _alarms(run, "AlarmHigh")[-1] == (23, UNKNOWN)
     assert run.timeline()["Instances"].iloc[-1] == 3
     assert difference_from_paper(run) == ""
+
+
+def test_where_silence_is_a_zero_a_dead_night_scales_in() -> None:
+    """The same night by the later text of the guide: the fifteenth silent minute leaves one instance."""
+    policy = TargetTracking(100, max_capacity=3, no_calls="zero")
+    run = _run(policy, _counts(*[280] * 20, *[0] * 100), minutes=120)
+    assert _capacity(run) == [(0, 1), (3, 3), (35, 1)]
+    assert _alarms(run, "AlarmLow")[-1] == (35, ALARM)
+    assert difference_from_paper(run) == ""
+    steps = StepScaling(50, (Step(-1, upper=0),), comparison="<", datapoints=5, max_capacity=3, no_calls="zero")
+    run = _run(steps, _counts(*[280] * 20, *[0] * 20), minutes=40, initial_instance_count=3)
+    assert _capacity(run) == [(0, 3), (25, 2), (30, 1)]
+    assert difference_from_paper(run) == ""
+
+
+def test_the_cooldown_of_a_scale_out_lets_a_larger_one_through_or_nothing() -> None:
+    """200 calls a minute ask for 2 at minute 1; 500 from minute 3 on ask for 5: at once, or when 300 s are over."""
+    for lets, minute in [("larger", 3), ("nothing", 6)]:
+        policy = TargetTracking(100, max_capacity=9, out_datapoints=1, out_cooldown_lets=lets)  # type: ignore[arg-type]
+        slow = replace(QUICK, launch=sl.constant(1e5))
+        run = _run(policy, _counts(200, 200, *[500] * 6), minutes=8, instance_life=slow)
+        assert _capacity(run) == [(0, 1), (1, 2), (minute, 5)]
+        assert difference_from_paper(run) == ""
 
 
 def test_scale_in_is_blocked_in_its_cooldown_and_a_scale_out_interrupts_it() -> None:
@@ -427,8 +449,11 @@ def _random_tracking(rng: np.random.Generator, metric: str, bounds: dict[str, in
         in_datapoints=int(rng.integers(1, 8)),
         in_factor=float(rng.choice([0.5, 0.9, 1.0])),
         in_cooldown_s=float(rng.choice([0, 120, 300])),
+        out_cooldown_s=float(rng.choice([60, 300, 900])),
+        out_cooldown_lets=str(rng.choice(["larger", "nothing"])),  # type: ignore[arg-type]
         period_s=float(rng.choice([10, 30, 60, 60, 60, 120])),
         metric_delay_s=float(rng.choice([0, 0, 15, 60, 90])),
+        no_calls=str(rng.choice(["missing", "zero"])),  # type: ignore[arg-type]
         disable_scale_in=bool(rng.random() < 0.2),
     )
 
@@ -460,6 +485,7 @@ def _random_steps(rng: np.random.Generator, metric: str, bounds: dict[str, int])
         missing_data=str(rng.choice(["missing", "missing", "breaching", "notBreaching"])),  # type: ignore[arg-type]
         period_s=float(rng.choice([10, 60, 60])),
         metric_delay_s=float(rng.choice([0, 0, 30])),
+        no_calls=str(rng.choice(["missing", "zero"])),  # type: ignore[arg-type]
     )
 
 
@@ -670,7 +696,7 @@ def _difference_of_readings(run: Run, reference: CountingStation, did: Counter[s
             stop = event.time_s - p.metric_delay_s
             within = (shares[:, 0] >= stop - p.period_s) & (shares[:, 0] < stop) & (shares[:, 1] == variant)
             seen = round(float(shares[within, 2].sum()), 9)
-            possible.add(f"{seen:.4g}" if seen else "no data")
+            possible.add(f"{seen:.4g}" if seen or p.no_calls == "zero" else "no data")
         did["readings"] += 1
         if found not in possible:
             return f"{event}: not {possible}"

@@ -348,7 +348,7 @@ def test_what_scaling_takes_for_granted_is_listed():
     policy = serving.TargetTracking(target=600, max_capacity=3)
     endpoint = serving.RealTime(MODEL, scaling=policy)
     run = sl.simulate(endpoint, workload.poisson(rate=1), hours=0.1)
-    listed = {"scaling: wanted", "scaling: alarms", "scaling: metric_delay_s"}
+    listed = {"scaling: wanted", "scaling: alarms", "scaling: metric_delay_s", "scaling: no_calls"}
     assert listed <= set(run.assumptions["parameter"])
     endpoint = serving.RealTime(MODEL, scaling=serving.ScheduledScaling("rate(1 hour)", min_capacity=1))
     run = sl.simulate(endpoint, workload.poisson(rate=1), hours=0.1)

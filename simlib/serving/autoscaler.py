@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from simlib.serving.readings import Readings
-from simlib.serving.scaling import Scaling, ScheduledScaling, StepScaling, TargetTracking, Watching, common_bounds
+from simlib.serving.scaling import (
+    CALLS,
+    Scaling,
+    ScheduledScaling,
+    StepScaling,
+    TargetTracking,
+    Watching,
+    common_bounds,
+)
 from simlib.turns import ALARM as ALARMS
 from simlib.turns import METRIC, POLICY, SCHEDULE, pause
 
@@ -163,7 +171,10 @@ class _Watcher:
         readings = Readings(self.scaler.endpoint, self.scaler.variant, self.policy.metric)
         yield pause(env, period - env.now % period, METRIC)
         while True:
-            pause(env, delay, ALARMS).callbacks.append(partial(self._known, readings.take()))
+            value = readings.take()
+            if math.isnan(value) and (self.policy.metric, self.policy.no_calls) == (CALLS, "zero"):
+                value = 0.0
+            pause(env, delay, ALARMS).callbacks.append(partial(self._known, value))
             yield pause(env, period, METRIC)
 
     def _known(self, value: float, _: simpy.Event) -> None:
@@ -199,16 +210,22 @@ class Tracking(_Watcher):
         self.high = Alarm("AlarmHigh", lambda x: x > policy.target, policy.out_datapoints)
         self.low = Alarm("AlarmLow", lambda x: x < floor, policy.in_datapoints)
         self.must_agree, self.in_cooldown_s = not policy.disable_scale_in, policy.in_cooldown_s
+        self.out_cooldown_until = -math.inf
 
     def decide(self, value: float) -> Ask:
         """Out while AlarmHigh is on, in while AlarmLow is."""
         high, low = self.tell(self.high, value), self.tell(self.low, value)
         now = self.scaler.env.now
-        if math.isnan(value) or not (high or (low and self.must_agree)):
+        if math.isnan(value) or not (high or (low and self.must_agree)) or (high and now < self.out_cooldown_until):
             return Ask(now, more=high)
         instances = self.scaler.endpoint.in_service(self.scaler.variant)
         wanted = math.ceil(round(instances * value / self.policy.target, 9))  # 3 * 66.666… is 200, and no more
         return Ask(now, high, wanted, f"{self.policy.metric} {value:.4g}, target {self.policy.target:g}")
+
+    def scaled_out(self, before: int) -> None:
+        """Where the cooldown that begins now lets nothing through, no scale-out follows until it is over."""
+        if self.policy.out_cooldown_lets == "nothing":
+            self.out_cooldown_until = self.scaler.env.now + self.policy.out_cooldown_s
 
 
 class Stepping(_Watcher):

@@ -25,14 +25,18 @@ Metric = Literal[
 """What a policy can watch, for one variant over one period.
 
 InvocationsPerInstance: the sum, over the attempts in the period, of 1 / instances in service at that moment (SageMaker
-developer guide: each request sends 1/numberOfInstances); missing where nobody called.  ConcurrentRequestsPerModel:
-requests waiting or in work at the period's end, per instance in service.  CPUUtilization: busy workers per instance in
-percent, so two busy workers are 200 (the guide's trap: it sums cores).  ModelLatency: mean [s] of those completed in
-the period; missing where there are none.  Invocation5XXErrors: rejected, timed out and failed requests.
+developer guide: each request sends 1/numberOfInstances); where nobody called, see `no_calls`.
+ConcurrentRequestsPerModel: requests waiting or in work at the period's end, per instance in service.
+CPUUtilization: busy workers per instance in percent, so two busy workers are 200 (the guide's trap: it sums cores).
+ModelLatency: mean [s] of those completed in the period; missing where there are none.
+Invocation5XXErrors: rejected, timed out and failed requests.
 ServerlessProvisionedConcurrencyUtilization, the only one of serverless endpoints: mean containers in work, those on
 demand included, per container kept warm at the period's end (AWS: concurrent executions divided by the
 allocated provisioned concurrency); missing where none is kept warm.
 """
+
+CALLS: Metric = "InvocationsPerInstance"
+NoCalls = Literal["missing", "zero"]
 
 
 @config
@@ -57,11 +61,17 @@ class TargetTracking:
         Periods in a row.
     in_factor : float
         What part of the target the metric must fall below.
-    out_cooldown_s : float
-        The platform's ScaleOutCooldown [s].  It changes nothing here: within it only a larger scale-out follows, and
-        the rule above lets only a larger one follow at any time.
     in_cooldown_s : float
         After a scale-in, none follows within this time, but a scale-out does, and ends it [s].
+    out_cooldown_s : float
+        After a scale-out, what `out_cooldown_lets` says is all that follows within this time [s].
+    out_cooldown_lets : "larger" | "nothing"
+        The vendor's two guides differ.  Application Auto Scaling's: a larger scale-out still follows; the formula above
+        never asks for another, so `out_cooldown_s` then changes nothing.  SageMaker's: no scale-out follows.
+    no_calls : "missing" | "zero"
+        What InvocationsPerInstance is for a period in which nobody calls.  SageMaker's guide first said that no metric
+        of zero is published, so a fleet without traffic does not scale in; a later text says that it is, and that the
+        fleet scales in to its minimum.  Assumption: missing.
     period_s : float
         Length of a metric's period [s].
     metric_delay_s : float
@@ -78,9 +88,11 @@ class TargetTracking:
     in_datapoints: Count = field(default=15, kw_only=True)
     in_factor: Share = field(default=0.9, kw_only=True)
     out_cooldown_s: NonNegative = field(default=300.0, kw_only=True)
+    out_cooldown_lets: Literal["larger", "nothing"] = field(default="larger", kw_only=True)
     in_cooldown_s: NonNegative = field(default=300.0, kw_only=True)
     period_s: Positive = field(default=60.0, kw_only=True)
     metric_delay_s: NonNegative = field(default=0.0, kw_only=True)
+    no_calls: NoCalls = field(default="missing", kw_only=True)
     disable_scale_in: Flag = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -136,6 +148,8 @@ class StepScaling:
         scale-in, none follows within this time [s].
     missing_data : "missing" | "breaching" | "notBreaching"
         What a period without data counts as.
+    no_calls : "missing" | "zero"
+        As for `TargetTracking`.
     """
 
     threshold: Real
@@ -151,6 +165,7 @@ class StepScaling:
     missing_data: Literal["missing", "breaching", "notBreaching"] = field(default="missing", kw_only=True)
     period_s: Positive = field(default=60.0, kw_only=True)
     metric_delay_s: NonNegative = field(default=0.0, kw_only=True)
+    no_calls: NoCalls = field(default="missing", kw_only=True)
 
     def __post_init__(self) -> None:
         _check_bounds(self.min_capacity, self.max_capacity)
@@ -257,5 +272,7 @@ def scaling_assumptions(policies: Sequence[Scaling]) -> Iterator[tuple[str, obje
         yield "scaling: wanted", "ceil(instances * metric / target)", "U", source
     if any((policy.out_datapoints, policy.in_datapoints, policy.in_factor) == (3, 15, 0.9) for policy in tracking):
         yield "scaling: alarms", "3 above target, 15 below 0.9 of it", "S", "seen by users in the alarms AWS makes"
+    if any(isinstance(p, Watching) and (p.metric, p.no_calls) == (CALLS, "missing") for p in policies):
+        yield "scaling: no_calls", "missing", "U", "AWS said so once, and later that a metric of zero is published"
     if any(isinstance(policy, Watching) and policy.metric_delay_s == 0 for policy in policies):
         yield "scaling: metric_delay_s", 0.0, "U", "undocumented: how long a period's value takes to be known"

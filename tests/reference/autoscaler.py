@@ -15,6 +15,8 @@ S2  ChangeInCapacity adds.  PercentChangeInCapacity adds a percentage: towards z
     least adjustment.  ExactCapacity sets.
 C1  What a step policy asks for in the cooldown of its scale-out counts from the capacity before it: "only 1 is added".
 C2  In the cooldown of a scale-in nothing scales in.  A scale-out happens at once and ends it.
+C4  The SageMaker guide on target tracking: in the cooldown of a scale-out no other scale-out happens.  Application Auto
+    Scaling's: a larger one does, which is T2 at any time.
 C3  Scheduled actions know no cooldown: they move the bounds, and capacity outside goes to the nearer one.
 P1  Several policies: out if any asks for it, the largest wins.  While one has an alarm for more, nothing goes in.
 P2  In only if all agree that may scale in, the largest wins; a step policy has a say only at values of its own.
@@ -71,7 +73,7 @@ class Wish:
 
 
 class PaperTracking:
-    """A2, A3, T1, T2."""
+    """A2, A3, T1, T2, C4."""
 
     def __init__(self, policy: Any) -> None:
         self.policy, self.wish, self.cooldown_s = policy, Wish(), policy.in_cooldown_s
@@ -79,18 +81,22 @@ class PaperTracking:
         self.low = PaperAlarm("AlarmLow", "<", policy.in_factor * policy.target, policy.in_datapoints)
         self.alarms = [self.high, self.low]
         self.has_a_say = not policy.disable_scale_in
+        self.until = -math.inf
 
     def read(self, time: float, value: float, in_service: int, asked: int) -> None:
         for alarm in self.alarms:
             alarm.look(value)
         high, low = self.high.state == ALARM, self.low.state == ALARM
         self.wish = Wish(True, high)
-        if not math.isnan(value) and (high or (low and self.has_a_say)):
+        blocked = high and time < self.until
+        if not math.isnan(value) and not blocked and (high or (low and self.has_a_say)):
             exact = Fraction(value).limit_denominator(10**7)  # a sum of 1/n is a fraction
             self.wish.capacity = math.ceil(in_service * exact / Fraction(self.policy.target))
 
     def won(self, time: float, before: int) -> None:
-        """Nothing to remember: T2 is all that a scale-out's cooldown means here."""
+        """C4."""
+        if self.policy.out_cooldown_lets == "nothing":
+            self.until = time + self.policy.out_cooldown_s
 
 
 class PaperSteps:
