@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +20,14 @@ from sklearn.preprocessing import StandardScaler
 from simlib import fairness
 from simlib.fairness import Facet, Loans, audit, explain
 from simlib.parameters import ParameterError
+
+
+@pytest.fixture(autouse=True)
+def _no_windows():
+    mpl.use("Agg")
+    yield
+    plt.close("all")
+
 
 # --- mitigation -------------------------------------------------------------------------------------------------------
 
@@ -50,6 +60,16 @@ def test_the_three_kinds_of_fairness_exclude_each_other() -> None:
     assert fair_at["opportunity"] == pytest.approx(0.81, abs=0.011)  # the difference of the log-odds of the base rates
     assert fair_at["parity"] > 1.1
     assert fairness.tradeoff(base_rate_a=0.5, base_rate_d=0.5, bonus=0).abs().max() < 1e-9
+
+
+def test_the_picture_says_which_bonus_is_fair() -> None:
+    """For equal opportunity the difference of the log-odds of the base rates; for calibration none."""
+    told = " ".join(str(fairness.plot_tradeoff(base_rate_a=0.6, base_rate_d=0.4, bonus=0.8)).split())
+    assert "parity +0.108, opportunity +0.002, calibration +0.123" in told
+    assert f"opportunity {2 * math.log(0.6 / 0.4):.2f}, calibration 0.00" in told
+    assert "parity nowhere" in " ".join(str(fairness.plot_tradeoff(base_rate_a=0.99, base_rate_d=0.01)).split())
+    title = plt.gcf().axes[0].get_title(loc="left")
+    assert title == "Unequal base rates: no bonus is fair in all three ways"
 
 
 def test_the_tradeoff_is_what_people_would_get() -> None:

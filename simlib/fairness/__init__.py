@@ -18,7 +18,7 @@ from simlib.fairness.datasets import DISADVANTAGED, Loans, diabetes, lends
 from simlib.fairness.explanation import Explanation
 from simlib.fairness.labels import pretraining
 from simlib.fairness.metrics import definitions
-from simlib.fairness.mitigation import Thresholds, reweigh, thresholds, tradeoff
+from simlib.fairness.mitigation import Thresholds, plot_tradeoff, reweigh, thresholds, tradeoff
 from simlib.fairness.predictions import posttraining
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "explain",
     "lends",
     "partial_dependence",
+    "plot_tradeoff",
     "posttraining",
     "pretraining",
     "reweigh",

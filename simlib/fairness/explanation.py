@@ -13,7 +13,7 @@ import pandas as pd
 
 from simlib.fairness.explainers import coded, imported, quiet
 from simlib.parameters import ParameterError, checked
-from simlib.plots.style import BLACK, BLUE, RED, Words, styled
+from simlib.plots.style import BLACK, BLUE, RED, Words, new_figure, show, styled
 
 Aggregation = Literal["mean_abs", "mean_sq", "median"]
 
@@ -90,12 +90,12 @@ class Explanation:
         """Bars of mean |SHAP|."""
         found = self.importance().head(at_most)
         with styled():
-            figure, ax = _new(height=0.9 + 0.32 * len(found))
+            ax = new_figure(1, 1, height=0.9 + 0.32 * len(found))[1][0, 0]
             ax.barh(list(found.index.map(str)), found.to_numpy(), color=BLUE)
             ax.invert_yaxis()
             ax.set(xlabel=f"mean |SHAP value| [{self.units}]")
             ax.set_title(title or f"{found.index[0]} moves the decisions most")
-        _show(figure)
+        show()
         told = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
         return Words(f"Mean |SHAP| in {self.units}: {told}.")
 
@@ -103,11 +103,12 @@ class Explanation:
         """Each person a dot: how far, and in which direction, each feature moved the answer."""
         shap = imported()
         with styled(), quiet(0):
-            figure, ax = _new(height=1.2 + 0.38 * min(at_most, self.values.shape[1]))
-            shap.plots.beeswarm(self._shap(), max_display=at_most, show=False, ax=ax, plot_size=None)
+            lines = min(at_most + 1, self.values.shape[1])  # the last one is the sum of the others
+            ax = new_figure(1, 1, height=1.2 + 0.38 * lines)[1][0, 0]
+            shap.plots.beeswarm(self._shap(), max_display=lines, show=False, ax=ax, plot_size=None)
             ax.set_xlabel(f"SHAP value [{self.units}]", fontsize=10)
             ax.set_title(title or "Each dot is one person")
-        _show(figure)
+        show()
         return Words(self._in_words(at_most=min(3, at_most)))
 
     def plot_waterfall(self, row: Any, *, at_most: int = 10, title: str = "") -> Words:
@@ -121,7 +122,7 @@ class Explanation:
             steps[f"{len(values) - len(kept)} others"] = float(rest)
         begins = self.base + np.concatenate([[0.0], np.cumsum(list(steps.values()))[:-1]])
         with styled():
-            figure, ax = _new(height=1.2 + 0.34 * len(steps))
+            ax = new_figure(1, 1, height=1.2 + 0.34 * len(steps))[1][0, 0]
             colors = [BLUE if value > 0 else RED for value in steps.values()]
             ax.barh(list(steps), list(steps.values()), left=begins, color=colors)
             for place, (begin, value) in enumerate(zip(begins, steps.values(), strict=True)):
@@ -134,7 +135,7 @@ class Explanation:
             ax.margins(x=0.14)
             ax.set(xlabel=f"the model's answer [{self.units}]: from the base value (grey) to hers or his (dashed)")
             ax.set_title(title or f"Why row {row} gets {self.predictions.loc[row]:.3g}")
-        _show(figure)
+        show()
         told = ", ".join(f"{name}: {value:+.3g}" for name, value in steps.items())
         return Words(f"Base {self.base:.3g}, then {told}; together {self.predictions.loc[row]:.3g} {self.units}.")
 
@@ -160,22 +161,6 @@ class Explanation:
             data=coded(self.data)[0],
             feature_names=list(self.values.columns.map(str)),
         )
-
-
-def _new(height: float) -> tuple[Any, Any]:
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=(9.0, height))
-
-
-def _show(figure: Any) -> None:
-    """In a notebook, show the picture above the words about it."""
-    import matplotlib as mpl
-
-    if "inline" in mpl.get_backend().lower():
-        import matplotlib.pyplot as plt
-
-        plt.show()
 
 
 def _shown(value: Any) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from simlib.fairness.groups import Kind, Question, check, chosen, numbers
 from simlib.parameters import ParameterError, Positive, Real, Share, Text, checked
+from simlib.plots.style import BLACK, LINES, Words, color_of, new_figure, show, styled
 
 
 @checked
@@ -126,3 +127,40 @@ def tradeoff(*, base_rate_a: Share, base_rate_d: Share, bonus: Real, separation:
         {"parity": all_a - all_d, "opportunity": recall_a - recall_d, "calibration": mean_stated - base_rate_d},
         name=bonus,
     )
+
+
+@checked
+def plot_tradeoff(*, base_rate_a: Share, base_rate_d: Share, bonus: Real = 0.0, separation: Positive = 1.5) -> Words:
+    """Draw the three kinds of fairness of `tradeoff` over the bonus, with a mark at yours."""
+    rates = {"base_rate_a": base_rate_a, "base_rate_d": base_rate_d, "separation": separation}
+    grid = np.linspace(min(-0.5, bonus), max(2.0, bonus), 101)
+    curves = pd.DataFrame([tradeoff(bonus=float(at), **rates) for at in grid], index=grid)
+    here = {str(name): float(value) for name, value in tradeoff(bonus=bonus, **rates).items()}
+    fair_at = {name: _zero(grid, curve.to_numpy()) for name, curve in curves.items()}
+    equal = base_rate_a == base_rate_d
+    with styled():
+        ax = new_figure(1, 1, height=3.4)[1][0, 0]
+        ax.axhline(0, color=BLACK, linewidth=0.8)
+        ax.axvline(bonus, color=BLACK, linewidth=1.2, linestyle="--")
+        for k, (name, value) in enumerate(here.items()):
+            ax.plot(grid, curves[name], color=color_of(k), linestyle=LINES[k], label=name)
+            ax.plot(bonus, value, "o", color=color_of(k))
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        ax.set(xlabel="bonus for d [log-odds]", ylabel="difference; 0 is fair")
+        ax.set_title("Equal base rates: one bonus is fair in all three ways" if equal
+                     else "Unequal base rates: no bonus is fair in all three ways")  # fmt: skip
+    show()
+    now = ", ".join(f"{name} {round(value, 3) + 0:+.3f}" for name, value in here.items())
+    zeros = ", ".join(f"{name} {'nowhere' if np.isnan(at) else f'{at + 0:.2f}'}" for name, at in fair_at.items())
+    return Words(f"With a bonus of {bonus:g}: {now}. The bonus that is fair: {zeros}.")
+
+
+def _zero(grid: np.ndarray, curve: np.ndarray) -> float:
+    """Where a curve crosses 0, by a straight line between two points; NaN if it does not."""
+    if (curve == 0).any():
+        return float(grid[np.argmax(curve == 0)])
+    crossings = np.flatnonzero(np.diff(np.sign(curve)))
+    if not len(crossings):
+        return float("nan")
+    k = int(crossings[0])
+    return float(grid[k] + (grid[k + 1] - grid[k]) * curve[k] / (curve[k] - curve[k + 1]))
