@@ -35,7 +35,8 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 	@$(IN_VENV) -m pytest tests --ignore=tests/browser $(PYTEST_FLAGS)
 	@echo "== lanes, every array index checked"
 	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$PWD/.venv/numba-boundscheck" \
-		$(IN_VENV) -m pytest tests/test_lanes.py tests/test_containers.py $(PYTEST_FLAGS)
+		$(IN_VENV) -m pytest tests/test_lanes.py tests/test_containers.py tests/test_queue_lane.py \
+		$(PYTEST_FLAGS)
 	@echo "== notebooks"
 	@SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
 		notebooks $$(test ! -d solutions || echo solutions)

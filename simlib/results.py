@@ -24,7 +24,7 @@ import pandas as pd
 
 from simlib import coldstarts, invariants, keeping, pricing
 from simlib.capacity import capacity_s, desired_at, in_service_at
-from simlib.parameters import NonNegative, ParameterError, Positive, checked
+from simlib.parameters import NonNegative, ParameterError, Positive, Whole, checked
 from simlib.plots.style import Words
 from simlib.record import (
     ARRIVED,
@@ -199,6 +199,7 @@ class Run:
         (mean containers in work / max_concurrency); where containers were kept warm: ProvisionedConcurrency (at the end
         of the period), ServerlessProvisionedConcurrencyUtilization (mean containers in work / kept warm, above 1 while
         work spills over), ServerlessProvisionedConcurrencySpilloverInvocations (attempts taken on demand).
+        Asynchronous: the backlog's columns (simlib.serving.five_steps).
 
         Parameters
         ----------
@@ -231,7 +232,45 @@ class Run:
         else:
             columns |= coldstarts.timeline(self.snapshot, tally, np.r_[0.0, ends])
         frame = pd.DataFrame(columns, index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"))
+        of_its_kind = getattr(self.snapshot.deployment, "columns", None)
+        if of_its_kind is not None:
+            frame = frame.assign(**of_its_kind(self.snapshot, frame, ends))
         return frame.iloc[int(self.snapshot.begin_s // every_s) :]
+
+    @checked
+    def story(self, request: Whole) -> pd.DataFrame:
+        """One request of an asynchronous endpoint, followed through its five steps: step, from_s, to_s, what.
+
+        Parameters
+        ----------
+        request : int
+            Its row in `requests`.
+
+        Raises
+        ------
+        ParameterError
+            If the endpoint is not asynchronous, the run is folded, or there is no such request.
+        """
+        return self._told("story", request)
+
+    @property
+    def notifications(self) -> pd.DataFrame:
+        """What an asynchronous endpoint published to SNS: time_s topic invocationStatus inferenceId location.
+
+        Raises
+        ------
+        ParameterError
+            If the endpoint is not asynchronous, or the run is folded.
+        """
+        return self._told("notifications")
+
+    def _told(self, what: str, *about: int) -> pd.DataFrame:
+        """What only asynchronous endpoints can tell of their record."""
+        tell = getattr(self.snapshot.deployment, what, None)
+        if tell is None:
+            raise ParameterError(f"{what}: only a run of serving.Asynchronous can tell it.")
+        found: pd.DataFrame = tell(self.snapshot, *about)
+        return found
 
     def plot(self) -> Words:
         """The run in pictures: traffic, latency and instances over time, each instance's life, the tail of latency.

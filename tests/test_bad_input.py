@@ -77,6 +77,7 @@ METHODS = {
     "Simulation.start": sl.Simulation.start,
     "Run.summary": sl.Run.summary,
     "Run.timeline": sl.Run.timeline,
+    "Run.story": sl.Run.story,
     "Run.save": sl.Run.save,
     "Run.load": sl.Run.load,
     "Workload.scaled": workload.Workload.scaled,

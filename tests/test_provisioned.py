@@ -200,7 +200,7 @@ def test_every_attempt_taken_is_on_demand_or_not() -> None:
             "max_capacity=30",
         ),
         (lambda: serving.Serverless(MODEL, scaling="0.7"), "scaling"),
-        (lambda: serving.RealTime(MODEL, scaling=tracking()), "one of serverless endpoints only"),
+        (lambda: serving.RealTime(MODEL, scaling=tracking()), "does not publish it"),
         (lambda: tracking(metric="ProvisionedConcurrencyUtilization"), "metric='ProvisionedConcurrencyUtilization'"),
         (lambda: tracking(target=0), "target=0"),
     ],

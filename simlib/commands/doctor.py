@@ -39,7 +39,8 @@ for routing in sys.argv[1:]:
     run = simlib.simulate(endpoint, workload.poisson(rate=5), hours=0.05, seed=1)
     run.summary()
 if len(sys.argv) > 2:
-    simlib.simulate(serving.Serverless(model), workload.poisson(rate=5), hours=0.05, seed=1)
+    for deployment in (serving.Serverless(model), serving.Asynchronous(model)):
+        simlib.simulate(deployment, workload.poisson(rate=5), hours=0.05, seed=1)
 print(json.dumps({"import_s": imported - begin, "simulate_s": time.perf_counter() - imported}))
 """
 

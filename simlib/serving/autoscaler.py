@@ -17,6 +17,7 @@ import simpy
 
 from simlib.serving.readings import Readings
 from simlib.serving.scaling import (
+    BACKLOG_METRICS,
     CALLS,
     Scaling,
     ScheduledScaling,
@@ -219,6 +220,8 @@ class Tracking(_Watcher):
         if math.isnan(value) or not (high or (low and self.must_agree)) or (high and now < self.out_cooldown_until):
             return Ask(now, more=high)
         instances = self.scaler.endpoint.in_service(self.scaler.variant)
+        if self.policy.metric in BACKLOG_METRICS:
+            instances = max(1, instances)  # a backlog at zero instances counts as that of one
         wanted = math.ceil(round(instances * value / self.policy.target, 9))  # 3 * 66.666… is 200, and no more
         return Ask(now, high, wanted, f"{self.policy.metric} {value:.4g}, target {self.policy.target:g}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simlib.serving import lanes
+from simlib.serving.asynchronous import Asynchronous
 from simlib.serving.realtime import RealTime, Variant
 from simlib.serving.serverless import Serverless
 from simlib.serving.station import EMPTY, Chunk
@@ -72,6 +73,24 @@ def serverless_chunks(sim: "Simulation", workload: "Workload", deployment: Serve
         services[lanes.SETUP] = deployment.cold_start.sample(n, setup)
         chunk = Chunk(block.times, services, EMPTY, _numbers(any_one, n), _numbers(backoff, n))
         kept = block.times >= begin
+        if kept.any():
+            yield chunk if kept.all() else chunk.of(kept)
+
+
+def asynchronous_chunks(
+    sim: "Simulation", workload: "Workload", deployment: Asynchronous, *, begin_s: float
+) -> Iterator[Chunk]:
+    """The requests of *workload* from *begin_s* on, each with its time to fetch, to work and to write."""
+    model = deployment.model
+    download, upload = sim.rng(workload.name, "download"), sim.rng(workload.name, "upload")
+    service = sim.rng(workload.name, "service", model.name)
+    for block in workload.blocks(sim.rng(workload.name, "arrivals")):
+        n = len(block.times)
+        services = np.empty((3, n))
+        services[lanes.DOWNLOAD] = deployment.download.sample(n, download)
+        services[lanes.MODEL] = model.service.durations(n, service, block.work) / deployment.speed
+        services[lanes.UPLOAD] = deployment.upload.sample(n, upload)
+        chunk, kept = Chunk(block.times, services), block.times >= begin_s
         if kept.any():
             yield chunk if kept.all() else chunk.of(kept)
 

@@ -33,6 +33,7 @@ from simlib.record import (
     COLD_STARTS,
     COMPLETED,
     CONTAINER_NS,
+    EXPIRED,
     FAILED,
     FIRST_OCTAVE,
     INSIDE,
@@ -52,11 +53,14 @@ NO_LIMIT = 1 << 62
 ROW_BITS = 28  # of those waiting to try again: (row in the run, row in `requests`) in one number, ordered by the first
 
 # --- ways to choose an instance ---------------------------------------------------------------------------------------
-RANDOM, LEAST_OUTSTANDING_REQUESTS, SHARED_QUEUE, SERVERLESS = range(4)
+RANDOM, LEAST_OUTSTANDING_REQUESTS, SHARED_QUEUE, SERVERLESS, ASYNCHRONOUS = range(5)
 
 # --- which idle container a serverless request takes, and what its rows of `services` mean
 NEWEST_CREATED, MOST_RECENTLY_USED, OLDEST_CREATED, ANY_ONE = range(4)
 WARM_SERVICE, COLD_SERVICE, SETUP = range(3)
+
+# --- what an asynchronous request's rows of `services` mean
+DOWNLOAD, MODEL, UPLOAD = range(3)
 
 _SHIFT = 52 - 6  # a double's leading 6 bits of mantissa split an octave in 64
 _FIRST = (1023 + FIRST_OCTAVE) << 6  # the code of the shortest latency with a bin of its own
@@ -91,6 +95,9 @@ RULES = np.dtype(
         ("max_age_s", "f8"),
         ("reuse", "i8"),
         ("fetch_s", "f8"),  # part of a cold start that is the same for all: download and load
+        ("ttl_s", "f8"),  # asynchronous: who has waited longer is not started any more
+        ("transfer_holds_slot", "?"),
+        ("requeues", "?"),  # whether work lost with its instance goes back to the line; else it fails
         ("log", "?"),
         ("fold", "?"),
     ]
@@ -955,6 +962,177 @@ def unprovision_container(lane, now):
         place.created = -INF  # too old to be used again
 
 
+# --- asynchronous: one line with a time to live, and answers that come after the slot is free -------------------------
+
+
+@compiled
+def advance_queue(lane, until, more):
+    """`advance` for an asynchronous endpoint: all who come are accepted, and wait in one line for a slot."""
+    state = lane.state[0]
+    n = lane.arrivals.shape[0]
+    go_on(lane, 0, until)
+    deliver(lane, until)
+    while state.cursor < n or not more:
+        t = lane.arrivals[state.cursor] if state.cursor < n else INF
+        call_line(lane, min(t, until), until)
+        if t >= until:
+            state.now = until
+            return True
+        accept(lane, state.cursor, t, until)
+        state.cursor += 1
+    return False
+
+
+@inlined
+def accept(lane, i, t, until):
+    """A request joins the line, or, with nobody in it, has the slot that will be free before the next decision."""
+    count_attempt(lane, 0, NOBODY, t)
+    variant = lane.variants[0]
+    if variant.line_length == 0:
+        s = lane.first_free[0, 1]
+        start = max(lane.free[0, s], t)
+        if start <= min(until, t + lane.rules[0].ttl_s):
+            process(lane, s, i, NOBODY, start, until)
+            return
+    k = remember(lane, i, NOBODY)
+    lane.requests[k].variant = 0
+    lane.requests[k].entered = t
+    lane.line[0, (variant.line_head + variant.line_length) & (lane.line.shape[1] - 1)] = k
+    variant.line_length += 1
+
+
+@inlined
+def call_line(lane, by, until):
+    """Those waiting start as slots fall free up to *by*, or expire.
+
+    The line is in the order of acceptance, so the first is the first to expire.  A slot that falls free at the very end
+    of a request's time to live still starts it.  Work that came back to the line starts no earlier than it came.
+    """
+    variant = lane.variants[0]
+    while variant.line_length > 0:
+        k = lane.line[0, variant.line_head]
+        back = lane.requests[k].entered
+        expires = lane.requests[k].arrival + lane.rules[0].ttl_s
+        s = lane.first_free[0, 1]
+        start = max(lane.free[0, s], back)
+        if start <= min(expires, by):
+            process(lane, s, NOBODY, k, start, until)
+        elif expires <= by:
+            conclude(lane, 0, NOBODY, NOBODY, k, np.nan, max(expires, back), EXPIRED, until)
+        else:
+            return
+        variant.line_head = (variant.line_head + 1) & (lane.line.shape[1] - 1)
+        variant.line_length -= 1
+
+
+@inlined
+def process(lane, s, i, k, start, until):
+    """Slot *s* takes a request: its input is fetched, the model called, its result written.
+
+    A model that does not answer in time is called again, in the same slot, with the input fetched anew, as often as the
+    rules allow; it takes as long every time.  The slot is held for the model's time, or for all of it.
+    """
+    rules = lane.rules[0]
+    slot = lane.slots[0, s]
+    download, model = service_time(lane, DOWNLOAD, i, k), service_time(lane, MODEL, i, k)
+    status, calls = COMPLETED, 1
+    if model > rules.timeout_s:
+        attempts = 1 if k == NOBODY else lane.requests[k].attempts
+        status, calls, model = TIMED_OUT, 1 + calls_left(lane, attempts), rules.timeout_s
+    free = finish = start
+    for _ in range(calls):
+        free = free + model
+        finish = finish + download + model
+    if status == COMPLETED:
+        finish = finish + service_time(lane, UPLOAD, i, k)
+    if rules.transfer_holds_slot:
+        free = finish
+    lane.free[0, s] = free
+    play(lane.first_free[0], lane.free[0], s, 1)
+    count_busy(lane, 0, start, min(free, until))
+    if free > until:
+        if slot.busy_until <= until:
+            slot.busy_from = until
+        slot.busy_until = free
+    if calls > 1 and finish <= until:
+        k = remember(lane, i, k)
+        count_calls(lane, k, calls - 1, finish)
+    k = conclude(lane, 0, slot.place, i, k, start, finish, status, until)
+    if k != NOBODY:
+        expect_departure(lane, finish, k)
+
+
+@inlined
+def calls_left(lane, attempts):
+    """How often the model may still be called again, after so many *attempts*."""
+    return max(0, lane.rules[0].max_attempts - attempts)
+
+
+@inlined
+def count_calls(lane, k, further, at):
+    """Further attempts at a request's work: counted where it ends."""
+    lane.requests[k].attempts += further
+    lane.tally[0, minute_of(at), RETRIED] += further
+
+
+@inlined
+def calls_by(lane, k, now):
+    """How often the model has been called again by *now*, for a request it works on."""
+    r = lane.requests[k]
+    if r.status != TIMED_OUT:
+        return 0
+    again, calls = r.start, 0
+    while calls < calls_left(lane, r.attempts):
+        again = again + lane.service_of[k, DOWNLOAD] + lane.rules[0].timeout_s
+        if again > now:
+            break
+        calls += 1
+    return calls
+
+
+@compiled
+def count_calls_now(lane, found):
+    """Count into found[k] how often the model has been called again for each request in work."""
+    for i in range(lane.state[0].departures):
+        k = lane.depart_of[i]
+        found[k] = calls_by(lane, k, lane.state[0].now)
+
+
+@inlined
+def deliver(lane, by):
+    """Results that are in S3, and errors that are told, by *by*."""
+    state = lane.state[0]
+    while state.departures > 0 and lane.depart_at[0] <= by:
+        k = lane.depart_of[0]
+        heap_pop(lane.depart_at, lane.depart_of, state.departures)
+        state.departures -= 1
+        r = lane.requests[k]
+        if r.status == TIMED_OUT:
+            count_calls(lane, k, calls_left(lane, r.attempts), r.finish)
+        settle_inside(lane, k)
+
+
+@inlined
+def back_in_line(lane, k, now):
+    """Work that was lost is at the front of the line again, where the oldest stands first."""
+    count_calls(lane, k, 1, now)
+    r = lane.requests[k]
+    r.status, r.place = INSIDE, NOBODY
+    r.start, r.entered = np.nan, now
+    variant = lane.variants[0]
+    ring = lane.line.shape[1] - 1
+    at = variant.line_head - 1
+    for _ in range(variant.line_length):
+        ahead = lane.line[0, (at + 1) & ring]
+        if lane.requests[ahead].row > r.row:
+            break
+        lane.line[0, at & ring] = ahead
+        at += 1
+    lane.line[0, at & ring] = k
+    variant.line_head = (variant.line_head - 1) & ring
+    variant.line_length += 1
+
+
 # --- commands: what a decision may do at the instant the lane was advanced to -----------------------------------------
 
 
@@ -996,7 +1174,7 @@ def drain_place(lane, v, p):
             kept += 1
     variant.serving = kept
     variant.share = 1.0 / kept if kept > 0 else 0.0
-    if lane.rules[0].routing == SHARED_QUEUE:
+    if lane.rules[0].routing == SHARED_QUEUE or lane.rules[0].routing == ASYNCHRONOUS:
         close_slots(lane, v, p)
 
 
@@ -1018,16 +1196,27 @@ def fail(lane, k, now):
     settle_inside(lane, k)
 
 
+@inlined
+def lose(lane, k, now):
+    """A request whose instance is gone fails, or, where the rules say so, goes back to the line."""
+    if lane.rules[0].routing == ASYNCHRONOUS:
+        count_calls(lane, k, calls_by(lane, k, now), now)
+    if lane.rules[0].requeues:
+        back_in_line(lane, k, now)
+    else:
+        fail(lane, k, now)
+
+
 @compiled
 def kill_place(lane, v, p, now):
-    """The instance is gone: whatever it held and had not answered fails.  It must have been drained first."""
+    """The instance is gone, and with it whatever it held and had not answered.  It must have been drained first."""
     state = lane.state[0]
     held = state.departures
     state.departures = 0
     for i in range(held):
         k = lane.depart_of[i]
         if lane.requests[k].variant == v and lane.requests[k].place == p:
-            fail(lane, k, now)
+            lose(lane, k, now)
         else:  # the heap is built anew, in place: entry i is read before anything is written there
             heap_push(lane.depart_at, lane.depart_of, state.departures, lane.depart_at[i], k)
             state.departures += 1

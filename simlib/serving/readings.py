@@ -57,6 +57,19 @@ class Readings:
         warm = self.endpoint.in_service(self.variant)
         return busy / seconds / warm if warm else math.nan
 
+    def _ApproximateBacklogSize(self) -> float:
+        return float(self.endpoint.station.backlog)
+
+    def _ApproximateBacklogSizePerInstance(self) -> float:
+        return self.endpoint.station.backlog / max(1, self.endpoint.in_service(self.variant))
+
+    def _HasBacklogWithoutCapacity(self) -> float:
+        return float(self.endpoint.station.backlog > 0 and self.endpoint.in_service(self.variant) == 0)
+
+    def _ApproximateAgeOfOldestRequest(self) -> float:
+        now = self.endpoint.sim.env.now
+        return now - float(self.endpoint.station.inside()["arrival"].min(initial=now))
+
     def _since(self, column: int) -> float:
         """What was counted in a column of the tally since the last reading."""
         lane = self.endpoint.station.lane

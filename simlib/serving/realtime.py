@@ -9,7 +9,14 @@ from pydantic import Field
 from simlib.model import ModelProfile
 from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Text, Whole, config, nearest
 from simlib.serving.fleet import InstanceLife
-from simlib.serving.scaling import Scaling, Watching, common_bounds, scaling_assumptions
+from simlib.serving.scaling import (
+    BACKLOG_METRICS,
+    SERVERLESS_METRICS,
+    Scaling,
+    check_published,
+    common_bounds,
+    scaling_assumptions,
+)
 
 if TYPE_CHECKING:
     from simlib.serving.endpoint import Endpoint
@@ -145,9 +152,7 @@ class RealTime:
         if not names or not any(variant.weight > 0 for variant in self.fleets):
             raise ValueError("variants is not possible: at least one should have a weight greater than 0.")
         common_bounds(self.policies)
-        for policy in self.policies:
-            if isinstance(policy, Watching) and policy.metric == "ServerlessProvisionedConcurrencyUtilization":
-                raise ValueError(f"scaling: metric={policy.metric!r} is one of serverless endpoints only.")
+        check_published(self.policies, "a real-time endpoint", *BACKLOG_METRICS, *SERVERLESS_METRICS)
 
     @property
     def policies(self) -> tuple[Scaling, ...]:

@@ -21,6 +21,10 @@ Metric = Literal[
     "ModelLatency",
     "Invocation5XXErrors",
     "ServerlessProvisionedConcurrencyUtilization",
+    "ApproximateBacklogSize",
+    "ApproximateBacklogSizePerInstance",
+    "HasBacklogWithoutCapacity",
+    "ApproximateAgeOfOldestRequest",
 ]
 """What a policy can watch, for one variant over one period.
 
@@ -33,10 +37,22 @@ Invocation5XXErrors: rejected, timed out and failed requests.
 ServerlessProvisionedConcurrencyUtilization, the only one of serverless endpoints: mean containers in work, those on
 demand included, per container kept warm at the period's end (AWS: concurrent executions divided by the
 allocated provisioned concurrency); missing where none is kept warm.
+
+Of asynchronous endpoints alone, as at the period's end: ApproximateBacklogSize: requests waiting or in process;
+ApproximateBacklogSizePerInstance: the same per instance in service, at zero instances / 1 (assumption);
+HasBacklogWithoutCapacity: 1 where there is a backlog and no instance, else 0; ApproximateAgeOfOldestRequest [s] of
+those in the backlog, 0 without one.
 """
 
 CALLS: Metric = "InvocationsPerInstance"
 NoCalls = Literal["missing", "zero"]
+BACKLOG_METRICS = (
+    "ApproximateBacklogSize",
+    "ApproximateBacklogSizePerInstance",
+    "HasBacklogWithoutCapacity",
+    "ApproximateAgeOfOldestRequest",
+)
+SERVERLESS_METRICS = ("ServerlessProvisionedConcurrencyUtilization",)
 
 
 @config
@@ -97,6 +113,21 @@ class TargetTracking:
 
     def __post_init__(self) -> None:
         _check_bounds(self.min_capacity, self.max_capacity)
+
+
+@config
+class BacklogTracking(TargetTracking):
+    """Keep the backlog per instance of an asynchronous endpoint near a target, with no instance where nobody waits.
+
+    `TargetTracking` on ApproximateBacklogSizePerInstance, so the wanted capacity is ceil(backlog / target).  From zero
+    it starts only when the backlog is above the target; `wake_from_zero` starts for less.  AWS's example has a target
+    of 5, min_capacity=0 and max_capacity=5.
+    """
+
+    metric: Literal["ApproximateBacklogSizePerInstance"] = field(
+        default="ApproximateBacklogSizePerInstance", kw_only=True
+    )
+    min_capacity: Whole = field(default=0, kw_only=True)
 
 
 NO_BOUND = 1 << 30
@@ -262,6 +293,13 @@ def common_bounds(policies: Sequence[Scaling]) -> tuple[int, int]:
             f"scaling: all policies should have the same min_capacity and max_capacity, not {sorted(bounds)}."
         )
     return bounds.pop() if bounds else (0, NO_BOUND)
+
+
+def check_published(policies: Sequence[Scaling], endpoint: str, *missing: str) -> None:
+    """Raise where a policy watches a metric that such an endpoint does not publish: it would never act."""
+    for policy in policies:
+        if isinstance(policy, Watching) and policy.metric in missing:
+            raise ValueError(f"scaling: metric={policy.metric!r} is not possible: {endpoint} does not publish it.")
 
 
 def scaling_assumptions(policies: Sequence[Scaling]) -> Iterator[tuple[str, object, str, str]]:

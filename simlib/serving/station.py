@@ -51,6 +51,9 @@ class Rules(NamedTuple):
     max_age_s: float = np.inf
     reuse: int = lanes.NEWEST_CREATED
     fetch_s: float = 0.0
+    ttl_s: float = np.inf
+    transfer_holds_slot: bool = False
+    requeues: bool = False
     log: bool = True
     fold: bool = False
 
@@ -77,7 +80,9 @@ class Station:
         self._lent = False
         self.rows = 0  # requests loaded so far, arrived or not
         self._serverless = rules.routing == lanes.SERVERLESS
-        self._flow = lanes.advance_pool if self._serverless else lanes.advance
+        self._asynchronous = rules.routing == lanes.ASYNCHRONOUS
+        flows = {lanes.SERVERLESS: lanes.advance_pool, lanes.ASYNCHRONOUS: lanes.advance_queue}
+        self._flow = flows.get(rules.routing, lanes.advance)
         self.lane = _new_lane(rules, self.workers)
 
     @property
@@ -134,13 +139,14 @@ class Station:
         lanes.drain_place(self.lane, *self._place_of[instance])
 
     def kill(self, instance: int) -> None:
-        """*instance* is gone, and with it whatever it had not answered."""
+        """*instance* is gone; whatever it had not answered fails, or goes back to the line."""
         self._take_back_log()
         variant, place = self._place_of[instance]
         if self.lane.places[variant, place]["serving"]:
             self.drain(instance)
         lanes.kill_place(self.lane, variant, place, self.now)
         del self._place_of[instance]
+        self.advance(self.now)
 
     def weigh(self, weights: Sequence[float]) -> None:
         """From now on the door sends requests to variants in proportion to *weights*."""
@@ -173,10 +179,23 @@ class Station:
 
     def inside(self) -> np.ndarray:
         """The rows of `lanes.REQUEST` of those who are inside now: waiting, in work, or waiting to try again."""
-        free = self.lane.spare[: self.lane.state[0]["spare"]]
+        found = self.lane.requests[self._taken()]
+        if self._asynchronous:  # the model may have been called again and again
+            calls = np.zeros(len(self.lane.requests), np.int64)
+            lanes.count_calls_now(self.lane, calls)
+            found["attempts"] += calls[self._taken()]
+        return found
+
+    def _taken(self) -> np.ndarray:
+        """Which rows of the lane's requests somebody has."""
         taken = np.ones(len(self.lane.requests), dtype=bool)
-        taken[free] = False
-        return self.lane.requests[taken]
+        taken[self.lane.spare[: self.lane.state[0]["spare"]]] = False
+        return taken
+
+    @property
+    def backlog(self) -> int:
+        """How many are inside now."""
+        return len(self.lane.requests) - int(self.lane.state[0]["spare"])
 
     def log(self) -> Requests:
         """The log up to now.  Who is inside has no finish, and a start only if it has begun.
@@ -189,7 +208,8 @@ class Station:
         at = lane.places["instance"][inside["variant"], inside["place"]]
         lane.log_times[lanes.START, rows] = np.where(begun, inside["start"], np.nan)
         lane.log_times[lanes.FINISH, rows] = np.nan
-        lane.log_codes[:, rows] = np.stack([inside["status"] & COLD, inside["variant"], inside["attempts"]])
+        attempts = np.minimum(inside["attempts"], 127)
+        lane.log_codes[:, rows] = np.stack([inside["status"] & COLD, inside["variant"], attempts])
         lane.log_instance[rows] = np.where(bound, at, NOBODY)
         self._lent = True
         arrival, start, finish = lane.log_times[: lanes.SETUP_OF, :n]
@@ -220,7 +240,8 @@ class Station:
     def _make_room_for_requests(self, arriving: int) -> None:
         """So many free rows that each request of a chunk could stay inside, and a departure for each who can go."""
         lane, spare = self.lane, int(self.lane.state[0]["spare"])
-        due = int(lane.state[0]["departures"] + lane.state[0]["retries"]) + arriving
+        waiting = int(lane.variants["line_length"].sum())
+        due = int(lane.state[0]["departures"] + lane.state[0]["retries"]) + waiting + arriving
         if len(lane.depart_at) < due:
             room = _power_of_two(due)
             lane = lane._replace(depart_at=_longer(lane.depart_at, room), depart_of=_longer(lane.depart_of, room))
@@ -325,7 +346,7 @@ def _new_lane(rules: Rules, workers: Sequence[int]) -> Lane:
     serverless = rules.routing == lanes.SERVERLESS
     # as many containers as may be busy, as many again that are idle, and as many that are provisioned
     containers = _power_of_two(3 * rules.max_concurrency) if serverless else 0
-    n_services = len((lanes.WARM_SERVICE, lanes.COLD_SERVICE, lanes.SETUP)) if serverless else n_variants
+    n_services = 3 if rules.routing in (lanes.SERVERLESS, lanes.ASYNCHRONOUS) else n_variants
     state, places = np.zeros(1, lanes.STATE), np.zeros((n_variants, containers or 1), lanes.PLACE)
     state["unused"], places["created"] = containers, np.nan
     variants = np.zeros(n_variants, lanes.VARIANT)
