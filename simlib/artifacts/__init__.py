@@ -1,0 +1,32 @@
+"""Model artifacts and a real endpoint: pack, inspect, serve, load and measure; then simulate the same and compare.
+
+Which room does what: `package` and `unpacking` (the `model.tar.gz`), `handlers` (its four functions), `server` and
+`station` (a container's contract on this machine), `callers` (who do not wait for answers), `twin` (the simulation
+beside it).
+"""
+
+from simlib.artifacts.callers import drive
+from simlib.artifacts.handlers import Answer, Handler, load
+from simlib.artifacts.package import INFERENCE, Artifact, inspect, pack
+from simlib.artifacts.server import Server, read_log, serve
+from simlib.artifacts.twin import Forecast, forecast, moved, replay
+from simlib.artifacts.unpacking import unpack
+
+__all__ = [
+    "INFERENCE",
+    "Answer",
+    "Artifact",
+    "Forecast",
+    "Handler",
+    "Server",
+    "drive",
+    "forecast",
+    "inspect",
+    "load",
+    "moved",
+    "pack",
+    "read_log",
+    "replay",
+    "serve",
+    "unpack",
+]

@@ -1,0 +1,257 @@
+"""A local server with the contract of a SageMaker container: real requests, real answers, every one measured.
+
+`GET /ping`, `POST /invocations`, `GET /execution-parameters`, and `POST /endpoints/<name>/invocations`, so that a
+`boto3` client of `sagemaker-runtime` with `endpoint_url` works as it is.  waitress carries HTTP: it reads a request
+whole before a worker sees it, so a slow sender keeps nobody waiting.  Only this machine is listened to, unless told
+otherwise, and no code from a request is run.
+"""
+
+import json
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from simlib.artifacts.handlers import Answer, load
+from simlib.artifacts.station import Station, Visit
+from simlib.artifacts.unpacking import unpack
+from simlib.parameters import Count, ParameterError, Positive, Text, Whole, checked
+
+INVOCATIONS = re.compile(r"/(?:endpoints/[A-Za-z0-9-]+/)?invocations")
+PORT = 8080  # that of a container
+LOG_COLUMNS = ("arrival_s", "start_s", "finish_s", "queue_s", "service_s", "status", "code")
+_DRAIN_S = 30.0  # SIGTERM, then 30 s: AWS, your own inference code (V)
+_READY_S = 60.0
+
+
+# --- in this process, until told to stop -----------------------------------------------------------------------------
+
+
+@checked
+def serve(
+    artifact: str | Path,
+    *,
+    port: Whole = PORT,
+    host: Text = "127.0.0.1",
+    workers: Count = 1,
+    queue_limit: Whole = 100,
+    timeout_s: Positive = 60.0,
+    max_body_mb: Positive = 25.0,
+    log: str | Path | None = None,
+    ready: Any = None,
+) -> None:
+    """Serve an artifact until SIGTERM or Ctrl-C; then finish what is inside, for 30 s at most.
+
+    Parameters
+    ----------
+    artifact : str or Path
+        A `model.tar.gz`; its code is run, so only serve what you trust.
+    port : int
+        0 takes a free one.
+    host : str
+        Who is listened to; 127.0.0.1 is this machine only.
+    workers : int
+        Requests that are worked on at once, by threads.
+    queue_limit : int
+        Requests that may wait; further ones get 503.
+    timeout_s : float
+        From arrival to answer; 504 after that [s].
+    max_body_mb : float
+        A larger body gets 413 [MB].
+    log : str or Path or None
+        Where each request is noted, a line of JSON each.
+    ready : callable or None
+        Called with the port when requests are taken.
+    """
+    from waitress import create_server
+
+    # threads of Python wait for each other 5 ms unless told otherwise: as long as many a model takes
+    sys.setswitchinterval(0.0005)
+    stop = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with tempfile.TemporaryDirectory() as folder, _noting(log) as note:
+        station = Station(
+            load(unpack(artifact, Path(folder) / "model")),
+            note,
+            workers=workers,
+            queue_limit=queue_limit,
+            timeout_s=timeout_s,
+        )
+        server = create_server(
+            _application(station, workers=workers, max_body_mb=max_body_mb),
+            host=host,
+            port=port,
+            threads=station.room + 4,  # those that wait hold a thread each; the rest say that there is no room
+            connection_limit=station.room + 1000,
+            max_request_body_size=int(max_body_mb * 1e6),
+            ident="simlib",
+        )
+        threading.Thread(target=server.run, daemon=True, name="http").start()
+        if ready is not None:
+            ready(int(server.effective_port))
+        try:
+            while not stop.wait(0.5):  # in short steps, for a signal interrupts no endless wait on some systems
+                pass
+        except KeyboardInterrupt:
+            pass
+        station.drain(_DRAIN_S)
+        _send_the_rest(server)
+        server.close()
+
+
+def _send_the_rest(server: Any, seconds: float = 5.0) -> None:
+    """Let the answers that are ready reach their callers."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        channels = list(server.active_channels.values())
+        if not any(channel.total_outbufs_len or channel.requests for channel in channels):
+            return
+        time.sleep(0.01)
+
+
+@contextmanager
+def _noting(path: str | Path | None) -> Iterator[Callable[[Visit], None]]:
+    """The access log: a line of JSON for each visit, in the order in which they leave."""
+    if path is None:
+        yield lambda visit: None
+        return
+    visits: queue.SimpleQueue[Visit | None] = queue.SimpleQueue()
+    with Path(path).open("w", encoding="utf-8", buffering=1) as file:
+
+        def write() -> None:  # a thread of its own, so that no worker waits for the disk
+            while (visit := visits.get()) is not None:
+                file.write(json.dumps(visit.line()) + "\n")
+
+        writer = threading.Thread(target=write, daemon=True, name="log")
+        writer.start()
+        try:
+            yield visits.put
+        finally:
+            visits.put(None)
+            writer.join()
+
+
+def _application(station: Station, *, workers: int, max_body_mb: float) -> Callable[..., Iterable[bytes]]:
+    """The container's contract as a WSGI application."""
+    parameters = {
+        "MaxConcurrentTransforms": workers,
+        "BatchStrategy": "MultiRecord",
+        "MaxPayloadInMB": int(max_body_mb),
+    }
+
+    def answer(method: str, path: str, environ: dict[str, Any]) -> Answer:
+        if method == "GET" and path == "/ping":
+            return Answer(200, b"", "text/plain")
+        if method == "GET" and path == "/execution-parameters":
+            return Answer(200, json.dumps(parameters).encode(), "application/json")
+        if INVOCATIONS.fullmatch(path):
+            if method != "POST":
+                return Answer(405, b"send requests with POST\n", "text/plain")
+            body = environ["wsgi.input"].read()
+            return station.serve(body, environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
+        return Answer(404, b"there is /ping, /invocations and /execution-parameters\n", "text/plain")
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        found = answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ)
+        start_response(
+            f"{found.status} {_REASONS.get(found.status, 'Error')}",
+            [("Content-Type", found.content_type), ("Content-Length", str(len(found.body)))],
+        )
+        return [found.body]
+
+    return application
+
+
+_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable", 504: "Gateway Timeout"}
+
+
+# --- in a process of its own -----------------------------------------------------------------------------------------
+
+
+class Server:
+    """`serve` in a process of its own, on a free port; a context manager.
+
+        with artifacts.Server("model.tar.gz", workers=2) as server:
+            …  # send requests to server.url
+        server.log()
+
+    Attributes
+    ----------
+    url : str
+        Where requests go: `url + "/invocations"`.
+    """
+
+    def __init__(self, artifact: str | Path, *, port: int = 0, **options: Any) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._log = Path(self._folder.name) / "access.jsonl"
+        port = port or _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        settings = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        command = [sys.executable, "-m", "simlib", "serve", str(artifact), f"--port={port}", f"--log={self._log}"]
+        self._process = subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        import urllib3
+
+        until, pool = time.monotonic() + _READY_S, urllib3.PoolManager(retries=False, timeout=2.0)
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                said = self._process.stderr.read().decode() if self._process.stderr else ""
+                raise ParameterError(said.strip().splitlines()[-1] if said.strip() else "the server did not start.")
+            try:
+                if pool.request("GET", f"{self.url}/ping").status == 200:
+                    return
+            except urllib3.exceptions.HTTPError:
+                time.sleep(0.05)
+        self.stop()
+        raise ParameterError(f"the server was not ready within {_READY_S:g} s.")
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> int:
+        """Ask it to stop (SIGTERM) and wait until everybody inside has been answered; its exit code."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_DRAIN_S + 10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        if self._process.stderr:
+            self._process.stderr.close()
+        return self._process.wait()
+
+    def log(self) -> pd.DataFrame:
+        """The access log so far: one row a request, in the order of arrival."""
+        return read_log(self._log)
+
+
+def read_log(path: str | Path) -> pd.DataFrame:
+    """An access log in the order of arrival: arrival_s start_s finish_s queue_s service_s [s] status code."""
+    lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    frame = pd.DataFrame(lines, columns=list(LOG_COLUMNS))
+    times = [name for name in LOG_COLUMNS if name.endswith("_s")]
+    frame[times] = frame[times].astype(float)
+    return frame.sort_values("arrival_s", ignore_index=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
