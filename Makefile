@@ -23,7 +23,7 @@ lab: ## set up, make your own copy of the notebooks in work/, open JupyterLab on
 
 test: ## set up, then every check: lint, format, types, tests, lanes with bounds checked, notebooks
 	@test -d tests || { echo "This is a learner's copy: the tests are in the full repository." >&2; exit 1; }
-	@venv=.venv extras='[test,cluster]'; $(INSTALL)
+	@venv=.venv extras='[test,cluster,aws]'; $(INSTALL)
 	@$(COMPILE_LANES)
 	@echo "== lint"
 	@$(IN_VENV) -m ruff check .
@@ -55,7 +55,7 @@ pins: ## make constraints.txt anew with today's releases (PYTHON must be a 3.11:
 		{ echo "Pins are made with the oldest Python served: make pins PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@rm -rf .venv-pins && "$(PYTHON)" -m venv .venv-pins
 	@.venv-pins/bin/python -m pip uninstall --quiet --yes setuptools
-	@.venv-pins/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,browser,cluster,bench]'
+	@.venv-pins/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,browser,cluster,aws,bench]'
 	@{ echo '# The whole environment, exactly: runtime and all extras. Made by `make pins`; do not edit by hand.'; \
 	   echo '# After it, carry the new versions over to environment.yml (tests/test_environment.py says which).'; \
 	   .venv-pins/bin/python -m pip list --format=freeze --exclude pip --exclude-editable \
@@ -63,13 +63,13 @@ pins: ## make constraints.txt anew with today's releases (PYTHON must be a 3.11:
 	@mv constraints.txt.new constraints.txt && rm -rf .venv-pins
 
 outputs: ## run the notebooks anew and keep what they print (NOTEBOOKS names which)
-	@venv=.venv extras='[test,cluster]'; $(INSTALL)
+	@venv=.venv extras='[test,cluster,aws]'; $(INSTALL)
 	@$(COMPILE_LANES)
 	@SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m jupyter nbconvert --log-level=WARN --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False $(NO_WIDGET_STATE) $(NOTEBOOKS)
 
 format: ## put the code in its one form
-	@venv=.venv extras='[test,cluster]'; $(INSTALL)
+	@venv=.venv extras='[test,cluster,aws]'; $(INSTALL)
 	@$(IN_VENV) -m ruff check --fix . && $(IN_VENV) -m ruff format .
 
 clean: ## remove what make built and every cache; work/ stays, it is yours

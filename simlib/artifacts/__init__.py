@@ -9,7 +9,7 @@ from simlib.artifacts.callers import drive
 from simlib.artifacts.handlers import Answer, Handler, load
 from simlib.artifacts.package import INFERENCE, Artifact, inspect, pack
 from simlib.artifacts.server import Server, read_log, serve
-from simlib.artifacts.twin import Forecast, forecast, moved, replay
+from simlib.artifacts.twin import Forecast, figures, forecast, moved, replay
 from simlib.artifacts.unpacking import unpack
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Handler",
     "Server",
     "drive",
+    "figures",
     "forecast",
     "inspect",
     "load",

@@ -199,7 +199,7 @@ def _csv(prediction: Any) -> bytes:
 
 def _npy(prediction: Any) -> bytes:
     buffer = io.BytesIO()
-    np.save(buffer, prediction, allow_pickle=False)
+    np.save(buffer, prediction)
     return buffer.getvalue()
 
 

@@ -196,6 +196,7 @@ class Server:
     def __init__(self, artifact: str | Path, *, port: int = 0, **options: Any) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._log = Path(self._folder.name) / "access.jsonl"
+        self._kept: pd.DataFrame | None = None  # the log, once the server has stopped
         port = port or _free_port()
         self.url = f"http://127.0.0.1:{port}"
         settings = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
@@ -210,6 +211,7 @@ class Server:
         while time.monotonic() < until:
             if self._process.poll() is not None:
                 said = self._process.stderr.read().decode() if self._process.stderr else ""
+                self.stop()
                 raise ParameterError(said.strip().splitlines()[-1] if said.strip() else "the server did not start.")
             try:
                 if pool.request("GET", f"{self.url}/ping").status == 200:
@@ -233,13 +235,16 @@ class Server:
                 self._process.wait(_DRAIN_S + 10)
             except subprocess.TimeoutExpired:
                 self._process.kill()
+        if self._kept is None:
+            self._kept = read_log(self._log) if self._log.exists() else pd.DataFrame(columns=list(LOG_COLUMNS))
+            self._folder.cleanup()
         if self._process.stderr:
             self._process.stderr.close()
         return self._process.wait()
 
     def log(self) -> pd.DataFrame:
         """The access log so far: one row a request, in the order of arrival."""
-        return read_log(self._log)
+        return read_log(self._log) if self._kept is None else self._kept.copy()
 
 
 def read_log(path: str | Path) -> pd.DataFrame:

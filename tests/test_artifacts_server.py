@@ -1,0 +1,220 @@
+"""The local server: the contract of a container, nothing lost and nothing answered twice, whatever callers send."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pandas as pd
+import pytest
+import urllib3
+from botocore.config import Config
+
+from simlib import artifacts
+from simlib.parameters import ParameterError
+
+# Says its input back, after as many milliseconds as the input says.
+ECHO = """
+import time
+
+
+def model_fn(model_dir):
+    return None
+
+
+def transform_fn(model, data, content_type, accept):
+    words = data.decode() if isinstance(data, bytes) else data
+    if words.startswith("sleep "):
+        time.sleep(float(words.split()[1]) / 1000)
+    if words.startswith("fail"):
+        raise RuntimeError("as asked")
+    return words, "text/plain"
+"""
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("echo")
+    return artifacts.pack(None, folder / "model.tar.gz", inference=ECHO, requirements=["nothing"]).path
+
+
+@pytest.fixture(scope="module")
+def server(echo: Path) -> Iterator[artifacts.Server]:
+    with artifacts.Server(echo, workers=2, queue_limit=200, max_body_mb=1) as running:
+        yield running
+
+
+def _post(url: str, body: bytes | str, **headers: str) -> urllib3.BaseHTTPResponse:
+    return urllib3.request("POST", f"{url}/invocations", body=body, headers=headers, retries=False, timeout=30)
+
+
+# --- the contract ----------------------------------------------------------------------------------------------------
+
+
+def test_it_answers_what_a_container_answers(server: artifacts.Server) -> None:
+    ping = urllib3.request("GET", f"{server.url}/ping")
+    assert (ping.status, ping.data) == (200, b"")
+    said = urllib3.request("GET", f"{server.url}/execution-parameters").json()
+    assert said == {"MaxConcurrentTransforms": 2, "BatchStrategy": "MultiRecord", "MaxPayloadInMB": 1}
+    answer = _post(server.url, "hello", **{"Content-Type": "text/csv"})
+    assert (answer.status, answer.data, answer.headers["Content-Type"]) == (200, b"hello", "text/plain")
+    assert urllib3.request("GET", f"{server.url}/invocations").status == 405
+    assert urllib3.request("GET", f"{server.url}/else").status == 404
+
+
+def test_a_real_sagemaker_client_works_as_it_is(server: artifacts.Server) -> None:
+    client = boto3.client(
+        "sagemaker-runtime",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id="none",
+        aws_secret_access_key="none",
+        config=Config(retries={"max_attempts": 1}),
+    )
+    found = client.invoke_endpoint(EndpointName="gate-1", Body=b"1,2", ContentType="text/csv", Accept="text/csv")
+    assert found["Body"].read() == b"1,2"
+    assert found["ContentType"] == "text/plain"
+    with pytest.raises(client.exceptions.ClientError) as error:
+        client.invoke_endpoint(EndpointName="gate-1", Body=b"fail", ContentType="text/csv")
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+
+
+def test_only_this_machine_is_listened_to(server: artifacts.Server) -> None:
+    port = int(server.url.rsplit(":", 1)[1])
+    others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for address in others - {"127.0.0.1"}:
+        with pytest.raises(OSError), socket.create_connection((address, port), timeout=1):  # noqa: PT011
+            pass
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        pass
+
+
+# --- nothing lost, nothing twice -------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_requests_with_64_connections(echo: Path) -> None:
+    pool = urllib3.PoolManager(maxsize=64, block=True, retries=False, timeout=60)
+    with artifacts.Server(echo, workers=2, queue_limit=200) as server:
+
+        def ask(number: int) -> tuple[int, bytes]:
+            found = pool.request("POST", f"{server.url}/invocations", body=f"request {number}")
+            return found.status, found.data
+
+        with ThreadPoolExecutor(64) as callers:
+            answers = list(callers.map(ask, range(10_000)))
+        assert answers == [(200, f"request {number}".encode()) for number in range(10_000)]
+        assert server.stop() == 0
+        log = server.log()
+    assert len(log) == 10_000
+    assert (log["status"] == "completed").all()
+    _check_log(log, workers=2)
+
+
+def _check_log(log: pd.DataFrame, workers: int) -> None:
+    done = log[log["status"] == "completed"]
+    assert (done["arrival_s"] <= done["start_s"]).all()
+    assert (done["start_s"] <= done["finish_s"]).all()
+    steps = np.concatenate([np.ones(len(done)), -np.ones(len(done))])
+    times = np.concatenate([done["start_s"], done["finish_s"]])
+    assert np.cumsum(steps[np.lexsort((steps, times))]).max() <= workers
+
+
+def test_a_full_line_refuses_and_a_slow_answer_times_out(echo: Path) -> None:
+    with artifacts.Server(echo, workers=1, queue_limit=1, timeout_s=1.0) as server, ThreadPoolExecutor(3) as callers:
+        first = callers.submit(_post, server.url, "sleep 700")
+        time.sleep(0.2)
+        second = callers.submit(_post, server.url, "sleep 700")  # waits 500 ms, and is not done after 1 s
+        time.sleep(0.2)
+        third = callers.submit(_post, server.url, "sleep 0")
+        assert (third.result().status, third.result().json()["message"][:11]) == (503, "all workers")
+        assert first.result().status == 200
+        assert second.result().status == 504
+        time.sleep(0.6)
+        assert _post(server.url, "after").data == b"after"
+        server.stop()
+        assert sorted(server.log()["status"]) == ["completed", "completed", "rejected", "timed_out"]
+
+
+def test_who_runs_out_of_time_in_the_line_is_never_served(echo: Path) -> None:
+    with artifacts.Server(echo, workers=1, queue_limit=5, timeout_s=0.5) as server, ThreadPoolExecutor(2) as callers:
+        callers.submit(_post, server.url, "sleep 900")
+        time.sleep(0.1)
+        assert _post(server.url, "sleep 300").status == 504
+        time.sleep(0.5)
+        assert _post(server.url, "soon").status == 200
+        server.stop()
+        log = server.log()
+    assert sorted(log["status"]) == ["completed", "timed_out", "timed_out"]
+    assert log.query("status == 'timed_out'")["start_s"].isna().sum() == 1
+
+
+def test_it_stops_when_everybody_inside_has_been_answered(echo: Path) -> None:
+    server = artifacts.Server(echo, workers=1, queue_limit=50)
+    with ThreadPoolExecutor(12) as callers:
+        inside = [callers.submit(_post, server.url, "sleep 100") for _ in range(10)]
+        time.sleep(0.3)
+        stopping = callers.submit(server.stop)
+        time.sleep(0.2)
+        late = callers.submit(_post, server.url, "too late")
+        assert [each.result().status for each in inside] == [200] * 10
+        assert late.result().status == 503
+        assert stopping.result() == 0
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        _post(server.url, "gone")
+
+
+# --- whatever callers send -------------------------------------------------------------------------------------------
+
+
+def test_garbage_huge_bodies_and_slow_senders_keep_nobody_waiting(server: artifacts.Server) -> None:
+    host, port = "127.0.0.1", int(server.url.rsplit(":", 1)[1])
+    slow = [socket.create_connection((host, port)) for _ in range(20)]
+    for sender in slow:
+        sender.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nsome")
+    for garbage in (b"\x00\xff" * 500, b"GET\r\n\r\n", b"POST / HTTP/9.9\r\nContent-Length: -5\r\n\r\n", b"\r\n" * 100):
+        with socket.create_connection((host, port), timeout=5) as sender:
+            sender.sendall(garbage)
+            sender.shutdown(socket.SHUT_WR)
+            while sender.recv(4096):
+                pass
+    begin = time.monotonic()
+    assert _post(server.url, b"x" * 2_000_000).status == 413
+    assert _post(server.url, "still there").data == b"still there"
+    assert _post(server.url, "fail").status == 500
+    assert _post(server.url, b"\xff\xfe").status == 500
+    assert _post(server.url, "").data == b""
+    assert time.monotonic() - begin < 20, "nobody waited for the slow ones, which never end"
+    for sender in slow:
+        sender.close()
+
+
+def test_a_code_in_a_request_is_not_run(server: artifacts.Server) -> None:
+    assert _post(server.url, "__import__('os')._exit(1)").data == b"__import__('os')._exit(1)"
+    assert urllib3.request("GET", f"{server.url}/../../etc/passwd").status == 404
+
+
+def test_what_cannot_be_served_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="there is no file"):
+        artifacts.Server(tmp_path / "none.tar.gz")
+    broken = artifacts.pack(None, tmp_path / "b.tar.gz", inference="import no_such_thing\n", requirements=["x"])
+    with pytest.raises(ParameterError, match="no_such_thing"):
+        artifacts.Server(broken.path)
+
+
+def test_it_serves_inside_a_process_too(echo: Path, tmp_path: Path) -> None:
+    ports: list[int] = []
+    log = tmp_path / "access.jsonl"
+    options: dict[str, Any] = {"port": 0, "log": log, "ready": ports.append}
+    threading.Thread(target=artifacts.serve, args=(echo,), kwargs=options, daemon=True).start()
+    until = time.monotonic() + 20
+    while not ports and time.monotonic() < until:
+        time.sleep(0.02)
+    assert _post(f"http://127.0.0.1:{ports[0]}", "in a thread").data == b"in a thread"
+    time.sleep(0.2)
+    assert json.loads(log.read_text().splitlines()[0])["status"] == "completed"
