@@ -31,6 +31,7 @@ from simlib.simulation import Simulation, simulate
 if TYPE_CHECKING:
     from simlib import (
         abtest,
+        artifacts,
         experiments,
         fairness,
         learning,
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "abtest",
+    "artifacts",
     "experiments",
     "fairness",
     "learning",
@@ -78,6 +80,7 @@ __all__ = [
     "Run",
     "Simulation",
     "abtest",
+    "artifacts",
     "constant",
     "empirical",
     "experiments",

@@ -39,6 +39,7 @@ def sentence(call: Callable[[], object]) -> str:
 
 ROOMS = (
     "simlib",
+    "simlib.artifacts",
     "simlib.fairness",
     "simlib.monitoring",
     "simlib.monitoring.distances",
