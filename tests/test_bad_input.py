@@ -53,6 +53,11 @@ ROOMS = (
     "simlib.plots",
 )
 RESULTS = {
+    "Answer",
+    "Artifact",
+    "Forecast",
+    "Handler",
+    "Server",
     "Audit",
     "Explanation",
     "Findings",

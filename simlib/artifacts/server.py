@@ -247,6 +247,7 @@ class Server:
         return read_log(self._log) if self._kept is None else self._kept.copy()
 
 
+@checked
 def read_log(path: str | Path) -> pd.DataFrame:
     """An access log in the order of arrival: arrival_s start_s finish_s queue_s service_s [s] status code."""
     lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]

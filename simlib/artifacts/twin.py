@@ -146,7 +146,8 @@ def _one(
     return figures(run.latencies()).to_list()
 
 
-def figures(latencies: np.ndarray) -> pd.Series:
+@checked
+def figures(latencies: SkipValidation[np.ndarray]) -> pd.Series:
     """The mean, the median and the 95th percentile of latencies [s]."""
     if not len(latencies):
         return pd.Series(math.nan, index=list(FIGURES))
