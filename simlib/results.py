@@ -41,6 +41,7 @@ from simlib.record import (
     STATUSES,
     THROTTLED,
     TIMED_OUT,
+    Requests,
     Snapshot,
 )
 
@@ -81,6 +82,12 @@ class Run:
         """Whether requests were counted instead of kept."""
         return self.snapshot.requests is None
 
+    @property
+    def _log(self) -> Requests:
+        if self.snapshot.requests is None:
+            raise ParameterError("this run is folded: it kept no requests; simulate(…, log='exact') keeps them.")
+        return self.snapshot.requests
+
     @cached_property
     def requests(self) -> pd.DataFrame:
         """One row a request in order of arrival: arrival_s start_s finish_s [s, NaN if never] status cold instance
@@ -92,9 +99,7 @@ class Run:
         ParameterError
             If the run is folded.
         """
-        log = self.snapshot.requests
-        if log is None:
-            raise ParameterError("this run is folded: it kept no requests; simulate(…, log='exact') keeps them.")
+        log = self._log
         frame = pd.DataFrame(
             {
                 "arrival_s": log.arrival,
@@ -179,9 +184,7 @@ class Run:
 
     def latencies(self) -> np.ndarray:
         """Latencies of the completed requests [s], in order of arrival; shape (completed,)."""
-        log = self.snapshot.requests
-        if log is None:
-            raise ParameterError("this run is folded: it kept no requests; simulate(…, log='exact') keeps them.")
+        log = self._log
         done = log.status == COMPLETED
         latencies: np.ndarray = log.finish[done] - log.arrival[done]
         return latencies
@@ -339,8 +342,7 @@ class Run:
 
     def _exact(self, begin: float, variant: int | None) -> tuple[np.ndarray, list[float], float]:
         """From the log: arrivals and final statuses, shape (7,); the quantiles; the mean."""
-        log = self.snapshot.requests
-        assert log is not None
+        log = self._log
         measured: Any = slice(int(np.searchsorted(log.arrival, begin)), None)
         if variant is not None:
             measured = np.flatnonzero((log.arrival >= begin) & (log.variant == variant))

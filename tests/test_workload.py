@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simlib import workload
-from simlib.model import Numbers
+from simlib.columns import Numbers
 from simlib.parameters import ParameterError, from_json, to_json
 from simlib.workload import Workload, bursty, diurnal, files, from_counts, from_trace, nightly, on_off, poisson
 from simlib.workload.blocks import BLOCK

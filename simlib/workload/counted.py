@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from simlib.model import NumberColumn, Numbers
+from simlib.columns import NumberColumn, Numbers
 from simlib.parameters import Count, ParameterError, Positive, Real, Text, checked, config
 from simlib.workload.blocks import Block, sizes, slices
 from simlib.workload.rates import Hour

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, Field, PlainValidator
 
-from simlib.model import NumberColumn, Numbers
+from simlib.columns import NumberColumn, Numbers
 from simlib.parameters import Real, Text, checked, config
 from simlib.workload import reading
 from simlib.workload.blocks import Block, slices
