@@ -1,20 +1,30 @@
-"""What the record of a serverless endpoint tells: its containers over time, and its cold starts in their parts.
+"""What a record tells of those who had to wait for a model: cold starts of containers in their parts, loads of models.
 
 A cold start is the provision of a container, the download of the model's artifact and its load into memory.  Only the
 first is random; the other two are the deployment's.
 """
 
 import math
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from simlib.record import BUSY_NS, COLD_STARTS, CONTAINER_NS, ON_DEMAND, SETUP_NS, Requests, Snapshot
+from simlib.record import ARRIVED, BUSY_NS, COLD_STARTS, CONTAINER_NS, ON_DEMAND, SETUP_NS, Requests, Snapshot
 
 PARTS = ("provision_s", "download_s", "load_s")
 
 
-def parts_of_requests(snapshot: Snapshot, log: Requests) -> dict[str, np.ndarray]:
-    """Columns of the request log: the parts of the cold start before each request [s], NaN where there was none."""
+def of_requests(snapshot: Snapshot, log: Requests) -> dict[str, Any]:
+    """Columns of the request log that only some deployments have."""
+    if snapshot.models:
+        names = pd.Categorical.from_codes(log.model, categories=pd.Index(snapshot.models))
+        return {"model": names, "loading_s": log.loading}
+    return _parts(snapshot, log) if log.setup.size else {}
+
+
+def _parts(snapshot: Snapshot, log: Requests) -> dict[str, np.ndarray]:
+    """The parts of the cold start before each request [s], NaN where there was none."""
     setup = np.where(log.cold, log.setup, np.nan)
     known = ~np.isnan(setup)
     download, load = snapshot.deployment.download_s, snapshot.deployment.model.load_seconds
@@ -54,6 +64,15 @@ def timeline(snapshot: Snapshot, tally: np.ndarray, edges: np.ndarray) -> dict[s
             "ServerlessProvisionedConcurrencySpilloverInvocations": tally[:, ON_DEMAND],
         }
     return columns
+
+
+def of_models(tally: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of the timeline of a multi-model endpoint: hits among the calls, and the mean wait for a load [s]."""
+    misses = tally[:, COLD_STARTS]
+    return {
+        "ModelCacheHit": _ratio((tally[:, ARRIVED] - misses).clip(0), tally[:, ARRIVED]),
+        "ModelLoadingWaitTime": _ratio(tally[:, SETUP_NS] / 1e9, misses),
+    }
 
 
 def kept_warm(snapshot: Snapshot, moments: np.ndarray) -> np.ndarray:

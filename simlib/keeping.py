@@ -77,7 +77,7 @@ def _alike(one: np.ndarray, other: np.ndarray) -> bool:
 _ARRAYS = ("tally", "per_instance", "histogram", "inside")
 _PLAIN = (
     *("name", "seed", "replication", "region", "begin_s", "end_s", "partial"),
-    *("variants", "workers", "instances", "desired", "provisioned", "figures"),
+    *("variants", "workers", "instances", "desired", "provisioned", "models", "figures"),
 )
 _ROWS = ("events", "assumptions")
 _OF_SHADOW = "shadow."

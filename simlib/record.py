@@ -44,6 +44,8 @@ class Requests(NamedTuple):
     instance: np.ndarray  # NOBODY where none took it
     cold: np.ndarray  # whether a cold start came before it
     setup: np.ndarray = np.empty(0)  # serverless: length of that cold start [s], 0 where there was none
+    loading: np.ndarray = np.empty(0)  # many models: how long it waited for its model to be loaded [s]
+    model: np.ndarray = np.empty(0)  # many models: which one it wanted
 
 
 @dataclass(frozen=True)
@@ -77,4 +79,5 @@ class Snapshot:
     assumptions: Sequence[tuple[str, Any, str, str]]
     provisioned: Sequence[tuple[float, int]] = ()  # serverless: (time [s], containers kept warm from then on)
     shadow: "Snapshot | None" = None  # of the copies that a shadow variant got
+    models: Sequence[str] = ()  # names of the models behind a multi-model endpoint
     figures: Mapping[str, float] = field(default_factory=dict)  # what only this kind of deployment has, for the summary

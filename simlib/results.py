@@ -92,7 +92,8 @@ class Run:
     def requests(self) -> pd.DataFrame:
         """One row a request in order of arrival: arrival_s start_s finish_s [s, NaN if never] status cold instance
         variant attempts.  `instance` is -1 where none took it.  Serverless: provision_s download_s load_s, the parts of
-        the cold start before it, NaN where there was none.
+        the cold start before it, NaN where there was none.  Multi-model: model, and loading_s, the wait for it to be
+        loaded; cold says that there was one.
 
         Raises
         ------
@@ -113,7 +114,7 @@ class Run:
             },
             copy=False,
         )
-        return frame.assign(**coldstarts.parts_of_requests(self.snapshot, log)) if log.setup.size else frame
+        return frame.assign(**coldstarts.of_requests(self.snapshot, log))
 
     @cached_property
     def instances(self) -> pd.DataFrame:
@@ -232,6 +233,8 @@ class Run:
                 "Instances": in_service_at(self.snapshot, ends),
                 "DesiredInstances": desired_at(self.snapshot, ends),
             }
+            if self.snapshot.models:
+                columns |= coldstarts.of_models(tally)
         else:
             columns |= coldstarts.timeline(self.snapshot, tally, np.r_[0.0, ends])
         frame = pd.DataFrame(columns, index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"))

@@ -15,17 +15,30 @@ Sources
 -------
 Erlang, "Solution of some problems in the theory of probabilities of significance in automatic telephone exchanges",
 1917; Kleinrock, *Queueing Systems* I, 1975, sections 3.5–3.6 (M/M/c, Erlang B, M/M/c/K) and 5.6–5.7 (M/G/1);
-Cooper, *Introduction to Queueing Theory*, 2nd ed. 1981, section 3.3 (the recursion for Erlang B) and 3.4.
+Cooper, *Introduction to Queueing Theory*, 2nd ed. 1981, section 3.3 (the recursion for Erlang B) and 3.4;
+King, "Analysis of demand paging algorithms", IFIP Congress 1971, and Che, Tung, Wang, "Hierarchical web caching
+systems", IEEE JSAC 2002 (least recently used).
 """
 
 import math
+from collections.abc import Sequence
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
 
-from simlib.parameters import Count, NonNegative, Positive, Share, Whole, checked
+from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Share, Whole, checked
 
-__all__ = ["FiniteStation", "erlang_b", "erlang_c", "mg1_mean_wait", "mmc_mean_wait", "mmc_wait_quantile", "mmck"]
+__all__ = [
+    "FiniteStation",
+    "erlang_b",
+    "erlang_c",
+    "lru_hit_ratio",
+    "mg1_mean_wait",
+    "mmc_mean_wait",
+    "mmc_wait_quantile",
+    "mmck",
+]
 
 
 @checked
@@ -120,3 +133,51 @@ def mg1_mean_wait(rate: Positive, service_mean: Positive, service_cv: NonNegativ
     """
     load = rate * service_mean
     return load / (1 - load) * (1 + service_cv**2) / 2 * service_mean if load < 1 else math.inf
+
+
+@checked
+def lru_hit_ratio(shares: Sequence[Positive], slots: Count, *, exact: Flag = False) -> float:
+    """The share of calls that find their model among the *slots* least recently used ones kept.
+
+    Independent calls with fixed *shares*, models of equal size (the independent reference model).  By Che's
+    approximation (Che, Tung, Wang 2002): model i is there with probability 1 - exp(-p_i t), where t solves
+    Σ (1 - exp(-p_i t)) = slots.  With *exact*, by summing over all orders in which models can stand
+    (King 1971): Π p_k / (1 - p of those before it); only for few models.
+
+    Parameters
+    ----------
+    shares : sequence of float, shape (models,)
+        In proportion to the calls of each model.
+    slots : int
+        Models that fit.
+
+    Raises
+    ------
+    ParameterError
+        If the exact sum would have more than a million terms.
+    """
+    p = np.asarray(shares) / np.sum(shares)
+    if slots >= len(p):
+        return 1.0
+    if exact:
+        return _lru_exact(p, slots)
+    from scipy.optimize import brentq
+
+    def surplus(log_t: float) -> float:
+        return float((1 - np.exp(-p * np.exp(log_t))).sum() - slots)
+
+    t = np.exp(brentq(surplus, -10.0, np.log(1e3 * len(p) / p.min())))
+    return float((p * (1 - np.exp(-p * t))).sum())
+
+
+def _lru_exact(p: np.ndarray, slots: int) -> float:
+    if math.perm(len(p), slots) > 1_000_000:
+        raise ParameterError(f"lru_hit_ratio: exact is for few models; {len(p)} in {slots} slots have too many orders.")
+    total = 0.0
+    for order in permutations(p.tolist(), slots):
+        left, probability = 1.0, 1.0
+        for share in order:
+            probability *= share / left
+            left -= share
+        total += probability * sum(order)
+    return total

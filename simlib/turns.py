@@ -6,7 +6,7 @@ order in which they were scheduled; the requests of that instant arrive after al
 
 import simpy
 
-LIFE, FAULT, SCHEDULE, METRIC, ALARM, POLICY = range(2, 8)  # SimPy itself uses 0 and 1
+LIFE, FAULT, SCHEDULE, METRIC, ALARM, POLICY, ARRIVAL = range(2, 9)  # SimPy itself uses 0 and 1
 
 
 def pause(env: simpy.Environment, delay: float, turn: int) -> simpy.Event:

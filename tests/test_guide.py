@@ -16,6 +16,7 @@ SAID = {  # what an example must print; a page not named here need only run
     "artifacts": "would not lie inside its folder",
     "batch": "of 500 files have no output",
     "experiments": "Leave out the first",
+    "multi-model": "Che's approximation 0.4",
     "results": "p99 off by",
     "serverless": "exactly 0.2231",
     "serving": "theory: one line 59.6 ms, four lines 320.0 ms",

@@ -8,6 +8,7 @@ from simlib.serving.asynchronous import Asynchronous, wake_from_zero
 from simlib.serving.batch import BatchTransform
 from simlib.serving.fleet import InstanceLife
 from simlib.serving.hardware import speed_of
+from simlib.serving.multimodel import MultiModel
 from simlib.serving.realtime import RealTime, Retry, Variant
 from simlib.serving.scaling import BacklogTracking, ScheduledScaling, Step, StepScaling, TargetTracking
 from simlib.serving.serverless import Serverless
@@ -17,6 +18,7 @@ __all__ = [
     "BacklogTracking",
     "BatchTransform",
     "InstanceLife",
+    "MultiModel",
     "RealTime",
     "Retry",
     "ScheduledScaling",

@@ -229,9 +229,9 @@ class Station:
         if self._lent:
             lane, have = self.lane, len(self.lane.log_instance)
             self.lane = lane._replace(
-                log_times=_longer(lane.log_times[:, : self.rows], have, axis=1),
-                log_codes=_longer(lane.log_codes[:, : self.rows], have, axis=1),
-                log_instance=_longer(lane.log_instance[: self.rows], have),
+                log_times=longer(lane.log_times[:, : self.rows], have, axis=1),
+                log_codes=longer(lane.log_codes[:, : self.rows], have, axis=1),
+                log_instance=longer(lane.log_instance[: self.rows], have),
             )
             self._lent = False
 
@@ -244,21 +244,21 @@ class Station:
         due = int(lane.state[0]["departures"] + lane.state[0]["retries"]) + waiting + arriving
         if len(lane.depart_at) < due:
             room = _power_of_two(due)
-            lane = lane._replace(depart_at=_longer(lane.depart_at, room), depart_of=_longer(lane.depart_of, room))
+            lane = lane._replace(depart_at=longer(lane.depart_at, room), depart_of=longer(lane.depart_of, room))
             self.lane = lane
         if spare >= arriving:
             return
         old = len(lane.requests)
         new = _power_of_two(old - spare + arriving)
         lane.state[0]["spare"] = spare + new - old
-        requests = _longer(lane.requests, new)
+        requests = longer(lane.requests, new)
         self.lane = lane._replace(
             requests=requests,
-            service_of=_longer(lane.service_of, new),
-            spare=_longer(np.concatenate([np.arange(new - 1, old - 1, -1), lane.spare[:spare]]), new),
+            service_of=longer(lane.service_of, new),
+            spare=longer(np.concatenate([np.arange(new - 1, old - 1, -1), lane.spare[:spare]]), new),
             line=np.stack([_unrolled(lane, v, new) for v in range(len(lane.variants))]),
-            retry_at=_longer(lane.retry_at, new),
-            retry_of=_longer(lane.retry_of, new),
+            retry_at=longer(lane.retry_at, new),
+            retry_of=longer(lane.retry_of, new),
         )
         self.lane.variants["line_head"] = 0
 
@@ -269,9 +269,9 @@ class Station:
         new = max(2 * minutes, int(until // 60) + 2)
         hours = new // 60 + 1 if self.lane.rules[0]["fold"] else 0
         self.lane = self.lane._replace(
-            tally=_longer(self.lane.tally, new, axis=1),
-            per_instance=_longer(self.lane.per_instance, new, axis=1),
-            histogram=_longer(self.lane.histogram, hours, axis=1),
+            tally=longer(self.lane.tally, new, axis=1),
+            per_instance=longer(self.lane.per_instance, new, axis=1),
+            histogram=longer(self.lane.histogram, hours, axis=1),
         )
 
     def _make_room_in_log(self, rows: int) -> None:
@@ -280,9 +280,9 @@ class Station:
             return
         new = max(8 * have, rows)  # zeros cost nothing until they are written; copying what is there does
         self.lane = self.lane._replace(
-            log_times=_longer(self.lane.log_times, new, axis=1),
-            log_codes=_longer(self.lane.log_codes, new, axis=1),
-            log_instance=_longer(self.lane.log_instance, new),
+            log_times=longer(self.lane.log_times, new, axis=1),
+            log_codes=longer(self.lane.log_codes, new, axis=1),
+            log_instance=longer(self.lane.log_instance, new),
         )
 
     def _make_room_for_place(self, variant: int) -> int:
@@ -315,7 +315,7 @@ def _power_of_two(n: int) -> int:
     return 1 << max(0, n - 1).bit_length()
 
 
-def _longer(array: np.ndarray, n: int, axis: int = 0) -> np.ndarray:
+def longer(array: np.ndarray, n: int, axis: int = 0) -> np.ndarray:
     """A copy with *n* entries along *axis*, new ones zero."""
     shape = list(array.shape)
     shape[axis] = n
@@ -327,7 +327,7 @@ def _longer(array: np.ndarray, n: int, axis: int = 0) -> np.ndarray:
 def _unrolled(lane: Lane, v: int, n: int) -> np.ndarray:
     """Variant *v*'s ring of those waiting, from its head on, in a ring of *n*."""
     ring, head = lane.line.shape[1], int(lane.variants[v]["line_head"])
-    return _longer(lane.line[v, (head + np.arange(ring)) % ring], n)
+    return longer(lane.line[v, (head + np.arange(ring)) % ring], n)
 
 
 def _tree(keys: np.ndarray) -> np.ndarray:
