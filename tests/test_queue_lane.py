@@ -3,6 +3,19 @@
 Every test here also runs with NUMBA_BOUNDSCHECK=1 (`make test`).
 """
 
+# Do these tests see anything?  Each of these damages, a line each, was done to a copy of lanes.py or station.py
+# (2026-11-25), and each made a test fail:
+#   order and ties: a slot free at the very end of the time to live does not start; who is due at this instant does not
+#     expire; an answer due at this instant is held back; a model just in time is late
+#   the line: lost work before or behind everybody, not where its age belongs; it starts when the slot fell free, not
+#     when it came back; it expires in the past; it keeps its place on the dead instance
+#   rules: one call too many; a result written after an error; transfers never hold the slot; the input not fetched
+#     anew; a draining instance takes work; lost work does not start before the instant is over
+#   counting: calls not counted when work is lost, nor when it comes back, or counted in the minute of the start; a call
+#     that begins now not shown; further calls not shown in the log; busy time beyond the next decision; an answer
+#     settled when its slot is free
+#   room: departures sized for new arrivals only (NUMBA_BOUNDSCHECK=1 sees it)
+
 import math
 from typing import Any, NamedTuple
 
@@ -238,6 +251,23 @@ def test_the_histories_hold_what_they_are_to_prove() -> None:
     assert seen == {"inside", "completed", "expired", "timed_out", "failed"}
     assert back > 100
     assert repeated > 100
+
+
+def test_lost_work_starts_elsewhere_at_once() -> None:
+    """Whoever looks, or kills again, at the same instant finds it there."""
+    requests = Chunk(np.array([0.0, 1.0]), np.array([[0.0, 0.0], [9.0, 9.0], [0.0, 0.0]]))
+    station = Station(Rules(lanes.ASYNCHRONOUS, requeues=True), [1], [requests])
+    for instance in range(4):
+        station.open(0, instance)
+    station.advance(5.0)
+    station.kill(1)
+    assert station.waiting_and_running().tolist() == [[0, 2]]
+    station.kill(2)
+    station.advance(20.0)
+    log = station.log()
+    assert log.start.tolist() == [0.0, 5.0]
+    assert log.instance.tolist() == [0, 3]
+    assert log.attempts.tolist() == [1, 3]
 
 
 def test_the_queue_is_compiled_once() -> None:

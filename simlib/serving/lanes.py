@@ -1051,9 +1051,7 @@ def process(lane, s, i, k, start, until):
     play(lane.first_free[0], lane.free[0], s, 1)
     count_busy(lane, 0, start, min(free, until))
     if free > until:
-        if slot.busy_until <= until:
-            slot.busy_from = until
-        slot.busy_until = free
+        slot.busy_from, slot.busy_until = until, free
     if calls > 1 and finish <= until:
         k = remember(lane, i, k)
         count_calls(lane, k, calls - 1, finish)
