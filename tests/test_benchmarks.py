@@ -51,3 +51,12 @@ def test_the_comparison_of_serverless_prints_every_row() -> None:
     assert told.returncode == 0, told.stderr
     assert sum(line.startswith("| simlib") for line in told.stdout.splitlines()) == 5
     assert sum(line.startswith("| SimPy") for line in told.stdout.splitlines()) == 3
+
+
+def test_the_comparison_of_asynchronous_prints_every_row() -> None:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    script = [sys.executable, str(ROOT / "benchmarks" / "asynchronous.py"), "--quick"]
+    told = subprocess.run(script, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path})
+    assert told.returncode == 0, told.stderr
+    assert sum(line.startswith("| simlib") for line in told.stdout.splitlines()) == 3
+    assert sum(line.startswith("| SimPy") for line in told.stdout.splitlines()) == 1
