@@ -4,6 +4,7 @@ import doctest
 import math
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 import simlib as sl
@@ -154,3 +155,19 @@ def test_a_run_where_it_may_not_be_is_not_billed():
         EACH.bill(endpoint.run)
     with pytest.raises(ParameterError, match="instance of Run"):
         EACH.bill(3)
+
+
+# --- the picture ------------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_marks_where_the_lines_cross():
+    plt.switch_backend("Agg")
+    build = Build(once_usd=24_000, monthly_usd=0, months=24)
+    assert "Cheapest at few requests: buy; at many: build" in marketplace.draw(EACH, build)
+    ax = plt.gcf().axes[0]
+    buy, built, mark = (line.get_xydata() for line in ax.lines)
+    assert mark[0][0] == 1_000_000
+    higher = buy[:, 1] > built[:, 1]
+    assert higher.tolist() == (buy[:, 0] > 1_000_000 * 1.0001).tolist()
+    assert "One is always cheaper" in marketplace.draw(Listing("m", seller="s", usd_per_month=900), build)
+    plt.close("all")

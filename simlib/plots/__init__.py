@@ -7,7 +7,7 @@ Plots know nothing of the rest of the library.  Which room draws what: `one_run`
 from simlib.plots.batch import batch
 from simlib.plots.ideas import cycle, stages
 from simlib.plots.many_runs import against_load, comparison, frontier, welch
-from simlib.plots.money import cost_breakdown
+from simlib.plots.money import cost_breakdown, cost_by_volume
 from simlib.plots.one_run import run, tail
 from simlib.plots.pipelines import dag, gantt
 from simlib.plots.style import Words
@@ -18,6 +18,7 @@ __all__ = [
     "batch",
     "comparison",
     "cost_breakdown",
+    "cost_by_volume",
     "cycle",
     "dag",
     "frontier",

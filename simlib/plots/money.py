@@ -1,13 +1,13 @@
-"""Pictures of money: a bill from line to line."""
+"""Pictures of money: a bill from line to line, and costs over volume."""
 
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
-from simlib.parameters import Count, checked
+from simlib.parameters import Count, NonNegative, checked
 from simlib.plots.checks import Title, frame_like
-from simlib.plots.style import BLACK, BLUE, GREEN, Words, new_figure, show, styled
+from simlib.plots.style import BLACK, BLUE, GREEN, Words, color_of, line_of, new_figure, show, styled
 
 Invoice = Annotated[
     pd.DataFrame, frame_like("invoice", "run.invoice", numbers=["subtotal"], others=["item"], empty=True)
@@ -59,3 +59,35 @@ def _largest_share(by_item: pd.Series, total: float) -> str:
     if not len(by_item) or total <= 0:
         return f"{bill[0].upper()}{bill[1:]}"
     return f"{by_item.idxmax()}: {100 * by_item.max() / total:.3g} % of {bill}"
+
+
+Costs = Annotated[
+    pd.DataFrame, frame_like("costs", "volumes in the index and a column of dollars an option", numbers=[])
+]
+
+
+@checked
+def cost_by_volume(costs: Costs, *, crossing: NonNegative | None = None, title: Title = "") -> Words:
+    """What each option costs at each volume, and where two of them cost the same.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        Index: requests a month; a column of US dollars a month for each option.
+    crossing : float or None
+        The volume to mark.
+    title : str
+        The finding.
+    """
+    with styled():
+        ax = new_figure(1, 1, height=3.8)[1][0, 0]
+        for k, (name, usd) in enumerate(costs.items()):
+            ax.plot(costs.index, usd, color=color_of(k), linestyle=line_of(k), label=str(name))
+        if crossing is not None:
+            ax.axvline(crossing, color=BLACK, linewidth=1.0, linestyle=":")
+        ax.set(xscale="log", yscale="log", xlabel="requests a month", ylabel="US dollars a month", title=title)
+        ax.legend(loc="upper left")
+    show()
+    few, many = (costs.loc[volume].idxmin() for volume in (costs.index.min(), costs.index.max()))
+    at = f"; they cost the same at {float(f'{crossing:.4g}'):,.0f}" if crossing is not None else ""
+    return Words(f"{title or 'Cost by volume'}. Cheapest at few requests: {few}; at many: {many}{at}.")

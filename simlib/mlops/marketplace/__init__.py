@@ -14,7 +14,7 @@ only; or by contract.
 The listings here are invented, and say so.
 """
 
-from simlib.mlops.marketplace.buy_or_build import Build, Serving, break_even, compare
+from simlib.mlops.marketplace.buy_or_build import Build, Serving, break_even, compare, draw
 from simlib.mlops.marketplace.listings import CATALOGUE, WHERE, Listing, catalogue, listing
 
-__all__ = ["CATALOGUE", "WHERE", "Build", "Listing", "Serving", "break_even", "catalogue", "compare", "listing"]
+__all__ = ["CATALOGUE", "WHERE", "Build", "Listing", "Serving", "break_even", "catalogue", "compare", "draw", "listing"]

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
+import numpy as np
 import pandas as pd
 
-from simlib import pricing
+from simlib import plots, pricing
 from simlib.mlops.marketplace.listings import Listing
 from simlib.parameters import Count, NonNegative, Positive, Share, Text, checked, config
 from simlib.pricing.meters import HOURS_PER_MONTH
@@ -95,3 +96,16 @@ def break_even(buy: Listing, build: Build, *, serving: Serving | None = None, mo
         middle = (low + high) / 2
         low, high = (low, middle) if _own_usd(buy, middle, place) >= build.usd_per_month else (middle, high)
     return float(math.ceil(high - 0.5 - 1e-6))
+
+
+@checked
+def draw(buy: Listing, build: Build, *, serving: Serving | None = None, region: Text = "us-east-1") -> plots.Words:
+    """Buying and building over volume, the infrastructure of both included, and where they cost the same."""
+    even = break_even(buy, build, serving=serving)
+    crosses = 0.0 < even < math.inf
+    middle = even if crosses else 1e6
+    volumes = np.geomspace(middle / 100, middle * 10, 121).tolist()
+    costs = compare({"buy": buy, "build": build}, requests_per_month=volumes, serving=serving, region=region)
+    said = f"{float(f'{even:.4g}'):,.0f}"
+    title = f"Building is cheaper from {said} requests a month" if crosses else "One is always cheaper"
+    return plots.cost_by_volume(costs, crossing=even if crosses else None, title=title)
