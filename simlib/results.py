@@ -143,7 +143,7 @@ class Run:
         rows = list(self.snapshot.assumptions)
         for line in self.invoice.to_dict("records"):
             if line["mark"] != "V":
-                price = f"{line['unit_price']:g} $/{line['unit']}"
+                price = f"{np.format_float_positional(line['unit_price'], trim='-')} $/{line['unit']}"
                 rows.append((f"price of {line['item']}", price, line["mark"], line["source"]))
         return pd.DataFrame(rows, columns=["parameter", "value", "mark", "source"])
 

@@ -259,7 +259,7 @@ def test_what_must_be_assumed_is_said(log, capsys):
         assert wanted in text
     assert "speed of 2048 MB = 1: not given" in text
     assert "speed of 4096 MB" not in text
-    assert "V  2048 MB on demand: 4e-05 $/second, 2026-06-10, AWS:" in text
+    assert "V  2048 MB on demand: 0.00004 $/second, 2026-06-10, AWS:" in text
     lines = [line for line in text.splitlines() if re.match("  [VSDU]  ", line)]
     assert len(lines) == len(set(lines)) > 20
 

@@ -290,7 +290,7 @@ def _reading(args: argparse.Namespace, tried: Sequence[Tried]) -> Iterator[str]:
         yield (
             f"Each figure is the mean of {args.replications} draws of service times and routing (seed {args.seed}), "
             "with half of Student's 95 % interval; all options meet the same draws. A difference smaller than its ± "
-            "may be chance."
+            "may be chance; ± 0 says that no draw differed, not that none could."
         )
     yield "The log itself is one sample of your traffic: its own luck is not in the interval."
     if "serverless" in kinds:
@@ -313,7 +313,7 @@ def _assumed(args: argparse.Namespace, one: Tried) -> Iterator[str]:
 
 def _priced(one: Tried) -> Iterator[str]:
     for line in one.run.invoice.to_dict("records"):
-        price = f"{line['unit_price']:g} $/{line['unit']}"
+        price = f"{np.format_float_positional(line['unit_price'], trim='-')} $/{line['unit']}"
         doubt = f" ({line['note']})" if line["note"] else ""
         yield f"{line['mark']}  {line['item']}: {price}, {line['as_of']}, {line['source']}{doubt}"
 
