@@ -121,6 +121,11 @@ def test_a_time_budget_stops_and_says_so() -> None:
     found = explain(slow, FRAME.iloc[:500, :4], time_budget_s=0.2, progress=False)
     assert 0 < len(found.values) < 500
     assert "of 500 rows, drawn at random: 0.2 s were up" in found.notes[0]
+    trees = RandomForestClassifier(20, random_state=0).fit(FRAME, Y)
+    some, all_of_them = explain(trees, FRAME, time_budget_s=1e-9), explain(trees, FRAME)
+    assert len(some.values) == 100
+    assert some.values.index.is_monotonic_increasing
+    pd.testing.assert_frame_equal(some.values, all_of_them.values.loc[some.values.index])
 
 
 def test_same_seed_same_values_and_numpys_stream_is_left_alone() -> None:

@@ -99,25 +99,23 @@ def explain(
         raise ParameterError(f"explain: use_logit belongs to method='kernel', not to {chosen!r}.")
     score, units = scorer(model, names, chosen, use_logit=use_logit, owner="explain")
     answers, rows = score(data), np.arange(len(data))
+    watch = Watch(len(data), seed, time_budget_s, progress, at_once=100 if chosen == "tree" else 10)
     if chosen == "tree":
-        values, base = of_trees(model, data, rows_of_baseline)
+        values, base, rows = of_trees(model, data, rows_of_baseline, watch)
     elif chosen == "linear":
         values, base = of_a_line(model, data, rows_of_baseline)
     else:
         if rows_of_baseline is None:
             rows_of_baseline = clustered_baseline(data, num_clusters or 5, seed)
-        watch = Watch(len(data), seed, time_budget_s, progress)
         values, base, rows = of_any_function(
             score, data, rows_of_baseline, chosen, num_samples=num_samples, use_logit=use_logit, seed=seed, watch=watch
         )
-        if len(rows) < len(data):
-            notes.append(
-                f"stopped after {len(rows):,} of {len(data):,} rows, drawn at random: {time_budget_s:g} s were up"
-            )
         if chosen == "kernel" and num_samples != "auto" and num_samples < 2 * len(names):
             notes.append(
                 f"num_samples={num_samples} is less than twice the features: how they share the answer is arbitrary"
             )
+    if len(rows) < len(data):
+        notes.append(f"stopped after {len(rows):,} of {len(data):,} rows, drawn at random: {time_budget_s:g} s were up")
     explained = data.iloc[rows]
     answers = logit(answers[rows]) if use_logit else answers[rows]
     found = Explanation(

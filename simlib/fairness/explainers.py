@@ -10,7 +10,7 @@ Source: Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -21,7 +21,6 @@ from simlib.parameters import ParameterError, nearest
 
 Method = Literal["auto", "tree", "linear", "kernel", "permutation", "exact"]
 Score = Callable[[pd.DataFrame], np.ndarray]
-_CHUNK = 10  # rows between two looks at the clock
 
 
 # --- the model --------------------------------------------------------------------------------------------------------
@@ -196,13 +195,19 @@ def clustered_baseline(data: pd.DataFrame, clusters: int, seed: int) -> pd.DataF
 # --- the explainers ---------------------------------------------------------------------------------------------------
 
 
-def of_trees(model: Any, data: pd.DataFrame, baseline: pd.DataFrame | None) -> tuple[np.ndarray, float]:
-    """Tree SHAP: values and base value."""
-    background = None if baseline is None else baseline.to_numpy(dtype=float)
+def of_trees(
+    model: Any, data: pd.DataFrame, baseline: pd.DataFrame | None, watch: "Watch"
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Tree SHAP, some rows at a time: values, base value, and which rows were explained."""
+    background, x = None if baseline is None else baseline.to_numpy(dtype=float), data.to_numpy(dtype=float)
     with quiet(0):
         explainer = imported().TreeExplainer(model, background)
-        values = np.asarray(explainer.shap_values(data.to_numpy(dtype=float), check_additivity=False))
-    return _second_class(values), float(np.ravel(explainer.expected_value)[-1])
+
+        def of(rows: np.ndarray) -> np.ndarray:
+            return _second_class(np.asarray(explainer.shap_values(rows, check_additivity=False)))
+
+        rows, values = _gathered((rows, of(x[rows])) for rows in watch)
+    return values, float(np.ravel(explainer.expected_value)[-1]), rows
 
 
 def of_a_line(model: Any, data: pd.DataFrame, baseline: pd.DataFrame | None) -> tuple[np.ndarray, float]:
@@ -242,12 +247,17 @@ def of_any_function(
             of = _kernel(answer, background, num_samples, use_logit, seed)
         else:
             of = _masking(answer, background, method, seed)
-        done = [(rows, of(x[rows])) for rows in watch]
-    rows = np.concatenate([each for each, _ in done])
-    values = np.concatenate([each for _, each in done])
-    order = np.argsort(rows)
+        rows, values = _gathered((rows, of(x[rows])) for rows in watch)
     base = answer(background).mean()
-    return values[order], float(logit(base) if use_logit else base), rows[order]
+    return values, float(logit(base) if use_logit else base), rows
+
+
+def _gathered(done: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """What was explained bit by bit, in the order of the rows."""
+    parts = list(done)
+    rows, values = np.concatenate([rows for rows, _ in parts]), np.concatenate([values for _, values in parts])
+    order = np.argsort(rows)
+    return rows[order], values[order]
 
 
 def _kernel(
@@ -277,6 +287,7 @@ class Watch:
     seed: int
     budget_s: float | None
     progress: bool | None
+    at_once: int  # rows between two looks at the clock
 
     def __iter__(self) -> Iterator[np.ndarray]:
         from tqdm.auto import tqdm
@@ -285,9 +296,10 @@ class Watch:
         begin = time.perf_counter()
         off, delay = self.progress is False, 0.0 if self.progress else 3.0
         with tqdm(total=self.rows, desc="explaining", unit="row", disable=off, delay=delay, leave=False) as bar:
-            for first in range(0, self.rows, _CHUNK):
-                yield order[first : first + _CHUNK]
-                bar.update(min(_CHUNK, self.rows - first))
+            for first in range(0, self.rows, self.at_once):
+                some = order[first : first + self.at_once]
+                yield some
+                bar.update(len(some))
                 if self.budget_s is not None and time.perf_counter() - begin > self.budget_s:
                     return
 
