@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from simlib import fairness
-from simlib.fairness import Facet, Loans, audit, explain
+from simlib.fairness import Facet, Loans, audit, explain, markup
 from simlib.parameters import ParameterError
 
 
@@ -221,6 +221,10 @@ def test_nobody_is_judged_by_a_handful() -> None:
     assert "sex: f – too few people to tell" in everybody
     assert "0 of 1; others 9 of 9: too few to tell" in everybody
     assert "in 100" not in everybody
+    nine = pd.DataFrame({"sex": ["f"] * 9 + ["m"] * 900, "y": [1, 0, 0] * 303, "p": [0] * 9 + [1] * 900})
+    made = audit(nine, label="y", predicted="p", facets=[Facet("sex", ["f"])], bootstrap=200)
+    assert made.after["sex"].loc["DPPL", ["low", "high"]].tolist() == [1, 1]  # an interval that pretends certainty
+    assert "sex: f – too few people to tell" in made.html()
     unasked = audit(Loans().sample(500, seed=1), label="approved", facets=[Facet("gender", ["woman"])], bootstrap=0)
     assert "was not examined" in unasked.html()
 
@@ -232,6 +236,9 @@ def test_several_groups_of_one_column(tmp_path: Path) -> None:
     assert list(made.before) == ["ethnicity = amber", "ethnicity = blue", "age"]
     assert made.is_d("ethnicity = blue").sum() == (frame["ethnicity"] == "blue").sum()
     entries = made.analysis()["pre_training_bias_metrics"]["facets"]
+    assert "Bar chart" in made.html()
+    ages = [Facet("age", float(year), kind="continuous") for year in range(25, 60, 5)]
+    assert "Bar chart" not in audit(frame, label="approved", facets=ages, bootstrap=0).html()  # one page
     assert [entry["value_or_threshold"] for entry in entries["ethnicity"]] == ["amber", "blue"]
     for wrong, words in (
         (lambda: made.is_d("agge"), "did you mean 'age'"),
@@ -248,13 +255,18 @@ def test_several_groups_of_one_column(tmp_path: Path) -> None:
 
 def test_rows_to_look_at_say_what_spoke_against_them() -> None:
     frame = Loans(label_bias=0.35, proxy_strength=0.8).sample(1_500, seed=3)
-    model = LogisticRegression().fit(frame[["income", "postcode"]], frame["approved"])
-    frame["score"] = model.predict_proba(frame[["income", "postcode"]])[:, 1]
+    names = ["income", "debt", "age", "postcode"]
+    model = LogisticRegression(max_iter=1000).fit(frame[names], frame["approved"])
+    frame["score"] = model.predict_proba(frame[names])[:, 1]
+    why = explain(model, frame)
     asked: dict[str, Any] = {"label": "approved", "predicted": "score", "probability_threshold": 0.5, "bootstrap": 0}
-    made = audit(frame, **asked, facets=[Facet("gender", ["woman"])], explanation=explain(model, frame))
+    made = audit(frame, **asked, facets=[Facet("gender", ["woman"])], explanation=why)
     debugging = made.html().split("<section")[3]
     assert "most against it" in debugging
-    assert "postcode −" in debugging.split("</table>")[0]
+    row = made.suspicious("gender").index[0]
+    worst = why.values.loc[row].nsmallest(2)
+    named = ", ".join(f"{name} {markup.number(round(value, 2))}" for name, value in worst[worst < 0].items())
+    assert f"<td>{named}</td>" in debugging.split("</tr>")[1]
 
 
 def test_suspicious_rows_are_wrong_refusals_of_d(found: fairness.Audit) -> None:

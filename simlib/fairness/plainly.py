@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simlib.fairness.audit import Audit
 
 _FEW = 10  # people, on either side, below whom nothing is said
+_MANY = 6  # groups; with more the table alone fits on the page
 _DECISIONS = (
     ("DPPL", "accepted", "accepted"),
     ("RD", "recall", "accepted, of those who deserve it"),
@@ -48,7 +49,7 @@ def stakeholder(audit: "Audit") -> str:
         f"<p>{len(audit.frame):,} {subject} were examined. Each group is compared with everybody else.</p>"
         f"<ul class=big>{short}</ul>"
         f"{table('Each group and everybody else', header, rows)}"
-        f"{_bars({who: lines[0] for who, lines in found.items()})}"
+        f"{_bars({who: lines[0] for who, lines in found.items()}) if len(found) <= _MANY else ''}"
         "<p><strong>What this does not say:</strong> whether past decisions, which serve as the yardstick of who "
         "deserves it, were just; and why the groups differ. That needs people who know the case.</p>"
     )
