@@ -1,5 +1,6 @@
 """Lives of instances in fleets that policies, faults and people change: their stages, the timeline and the bill."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -32,6 +33,8 @@ def _random_run(seed: int) -> tuple[Run, Any]:
         deployment = serving.RealTime(
             variants=deployment.variants, scaling=deployment.scaling, routing=deployment.routing, instance_life=life
         )
+    # who gives up leaves a worker at work for as long as only the lane knows
+    deployment = dataclasses.replace(deployment, invocation_timeout_s=3600.0)
     sim = sl.Simulation(seed)
     endpoint = sim.deploy(deployment, load, from_cold=bool(rng.integers(2)))
     sim.start(meddle(endpoint, rng, minutes * 3.0, []))
