@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simlib.record import ARRIVED, BUSY_NS, COLD_STARTS, CONTAINER_NS, ON_DEMAND, SETUP_NS, Requests, Snapshot
+from simlib.record import (
+    ARRIVED,
+    BUSY_NS,
+    COLD_STARTS,
+    CONTAINER_NS,
+    NO_CAPACITY,
+    ON_DEMAND,
+    SETUP_NS,
+    Requests,
+    Snapshot,
+)
 
 PARTS = ("provision_s", "download_s", "load_s")
 
@@ -72,6 +82,14 @@ def of_models(tally: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "ModelCacheHit": _ratio((tally[:, ARRIVED] - misses).clip(0), tally[:, ARRIVED]),
         "ModelLoadingWaitTime": _ratio(tally[:, SETUP_NS] / 1e9, misses),
+    }
+
+
+def of_copies(tally: np.ndarray, edges: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of the timeline of inference components: mean workers of their copies, and calls that found none."""
+    return {
+        "CopyWorkers": tally[:, CONTAINER_NS] / 1e9 / np.diff(edges),
+        "NoCapacityInvocationFailures": tally[:, NO_CAPACITY],
     }
 
 

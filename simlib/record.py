@@ -23,7 +23,8 @@ ARRIVED, RETRIED, LATENCY_NS, BUSY_NS = 0, 7, 8, 9
 # and of serverless endpoints: cold starts and their length, existence of containers, milliseconds on the bill, and
 # attempts that a container on demand took
 COLD_STARTS, SETUP_NS, CONTAINER_NS, BILLED_MS, PROVISIONED_MS, ON_DEMAND = range(10, 16)
-TALLIES = 16
+NO_CAPACITY = 16  # of inference components: calls that found no copy
+TALLIES = 17
 
 # --- folded latencies: 64 bins an octave from 2^-20 s (1 us) to 2^20 s: a bin's middle is within 0.8 % of its members
 BINS_PER_OCTAVE, FIRST_OCTAVE, OCTAVES = 64, -20, 40

@@ -32,10 +32,12 @@ from simlib.record import (
     BUSY_NS,
     COLD_STARTS,
     COMPLETED,
+    CONTAINER_NS,
     EXPIRED,
     FAILED,
     FIRST_OCTAVE,
     LATENCY_NS,
+    NO_CAPACITY,
     REJECTED,
     RETRIED,
     STATUSES,
@@ -235,6 +237,8 @@ class Run:
             }
             if self.snapshot.models:
                 columns |= coldstarts.of_models(tally)
+            if tally[:, CONTAINER_NS].any() or tally[:, NO_CAPACITY].any():
+                columns |= coldstarts.of_copies(tally, np.r_[0.0, ends])
         else:
             columns |= coldstarts.timeline(self.snapshot, tally, np.r_[0.0, ends])
         frame = pd.DataFrame(columns, index=pd.Index(np.arange(len(tally)) * float(every_s), name="time_s"))

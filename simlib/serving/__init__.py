@@ -6,6 +6,7 @@
 
 from simlib.serving.asynchronous import Asynchronous, wake_from_zero
 from simlib.serving.batch import BatchTransform
+from simlib.serving.component import Component, InferenceComponent
 from simlib.serving.fleet import InstanceLife
 from simlib.serving.hardware import speed_of
 from simlib.serving.multimodel import MultiModel
@@ -17,6 +18,8 @@ __all__ = [
     "Asynchronous",
     "BacklogTracking",
     "BatchTransform",
+    "Component",
+    "InferenceComponent",
     "InstanceLife",
     "MultiModel",
     "RealTime",

@@ -11,6 +11,7 @@ from simlib.parameters import Count, Flag, NonNegative, Positive, Text, Whole, c
 from simlib.serving.fleet import InstanceLife
 from simlib.serving.scaling import (
     BACKLOG_METRICS,
+    COMPONENT_METRICS,
     SERVERLESS_METRICS,
     Scaling,
     Step,
@@ -103,7 +104,9 @@ class Asynchronous:
 
     def __post_init__(self) -> None:
         common_bounds(self.policies)
-        check_published(self.policies, "an asynchronous endpoint", "InvocationsPerInstance", *SERVERLESS_METRICS)
+        check_published(
+            self.policies, "an asynchronous endpoint", "InvocationsPerInstance", *SERVERLESS_METRICS, *COMPONENT_METRICS
+        )
 
     @property
     def policies(self) -> tuple[Scaling, ...]:

@@ -6,7 +6,7 @@ A reading looks at the lane's counts for the minutes since the one before, so it
 import math
 from typing import TYPE_CHECKING
 
-from simlib.record import BUSY_NS, COMPLETED, EXPIRED, FAILED, LATENCY_NS, REJECTED, TIMED_OUT
+from simlib.record import BUSY_NS, COMPLETED, EXPIRED, FAILED, LATENCY_NS, NO_CAPACITY, REJECTED, TIMED_OUT
 
 if TYPE_CHECKING:
     from simlib.serving.served import Scalable
@@ -56,6 +56,15 @@ class Readings:
         busy, seconds = self._since(BUSY_NS) / 1e9, self.endpoint.sim.env.now - self._at
         warm = self.endpoint.in_service(self.variant)
         return busy / seconds / warm if warm else math.nan
+
+    def _InvocationsPerCopy(self) -> float:
+        return self._InvocationsPerInstance()
+
+    def _ConcurrentRequestsPerCopy(self) -> float:
+        return self._ConcurrentRequestsPerModel()
+
+    def _NoCapacityInvocationFailures(self) -> float:
+        return self._since(NO_CAPACITY)
 
     def _ApproximateBacklogSize(self) -> float:
         return float(self.endpoint.station.backlog)

@@ -11,6 +11,7 @@ from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive
 from simlib.serving.fleet import InstanceLife
 from simlib.serving.scaling import (
     BACKLOG_METRICS,
+    COMPONENT_METRICS,
     SERVERLESS_METRICS,
     Scaling,
     check_published,
@@ -152,7 +153,9 @@ class RealTime:
         if not names or not any(variant.weight > 0 for variant in self.fleets):
             raise ValueError("variants is not possible: at least one should have a weight greater than 0.")
         common_bounds(self.policies)
-        check_published(self.policies, "a real-time endpoint", *BACKLOG_METRICS, *SERVERLESS_METRICS)
+        check_published(
+            self.policies, "a real-time endpoint", *BACKLOG_METRICS, *SERVERLESS_METRICS, *COMPONENT_METRICS
+        )
 
     @property
     def policies(self) -> tuple[Scaling, ...]:

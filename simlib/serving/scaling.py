@@ -25,6 +25,9 @@ Metric = Literal[
     "ApproximateBacklogSizePerInstance",
     "HasBacklogWithoutCapacity",
     "ApproximateAgeOfOldestRequest",
+    "InvocationsPerCopy",
+    "ConcurrentRequestsPerCopy",
+    "NoCapacityInvocationFailures",
 ]
 """What a policy can watch, for one variant over one period.
 
@@ -42,6 +45,9 @@ Of asynchronous endpoints alone, as at the period's end: ApproximateBacklogSize:
 ApproximateBacklogSizePerInstance: the same per instance in service, at zero instances / 1 (assumption);
 HasBacklogWithoutCapacity: 1 where there is a backlog and no instance, else 0; ApproximateAgeOfOldestRequest [s] of
 those in the backlog, 0 without one.
+
+Of inference components alone: InvocationsPerCopy and ConcurrentRequestsPerCopy, as those per instance and per model;
+NoCapacityInvocationFailures: calls in the period that found no copy.
 """
 
 CALLS: Metric = "InvocationsPerInstance"
@@ -53,6 +59,7 @@ BACKLOG_METRICS = (
     "ApproximateAgeOfOldestRequest",
 )
 SERVERLESS_METRICS = ("ServerlessProvisionedConcurrencyUtilization",)
+COMPONENT_METRICS = ("InvocationsPerCopy", "ConcurrentRequestsPerCopy", "NoCapacityInvocationFailures")
 
 
 @config
