@@ -61,7 +61,10 @@ class Readings:
         return self._InvocationsPerInstance()
 
     def _ConcurrentRequestsPerCopy(self) -> float:
-        return self._ConcurrentRequestsPerModel()
+        running, seconds = self._since(BUSY_NS) / 1e9, self.endpoint.sim.env.now - self._at
+        waiting, _ = self.endpoint.station.waiting_and_running()[self.variant]
+        copies = self.endpoint.in_service(self.variant)
+        return float((running / seconds + waiting) / copies) if copies else math.nan
 
     def _NoCapacityInvocationFailures(self) -> float:
         return self._since(NO_CAPACITY)

@@ -46,7 +46,8 @@ ApproximateBacklogSizePerInstance: the same per instance in service, at zero ins
 HasBacklogWithoutCapacity: 1 where there is a backlog and no instance, else 0; ApproximateAgeOfOldestRequest [s] of
 those in the backlog, 0 without one.
 
-Of inference components alone: InvocationsPerCopy and ConcurrentRequestsPerCopy, as those per instance and per model;
+Of inference components alone: InvocationsPerCopy, as per instance; ConcurrentRequestsPerCopy: requests in work, their
+mean over the period, and waiting, at its end, per copy in service (AWS averages samples of both, every 10 s);
 NoCapacityInvocationFailures: calls in the period that found no copy.
 """
 
