@@ -357,6 +357,22 @@ def test_a_mistake_is_one_sentence(mistake: str) -> None:
     assert not plt.get_fignums()  # nothing half drawn
 
 
+def test_the_backlog_of_a_queue() -> None:
+    model = sl.ModelProfile("m", service=sl.constant(300))
+    life = serving.InstanceLife(launch=sl.constant(100), container_start=sl.constant(20))
+    waking = serving.wake_from_zero(max_capacity=1)
+    lazy = serving.Asynchronous(model, initial_instance_count=0, scaling=waking, instance_life=life, request_ttl_s=1800)
+    timeline = sl.simulate(lazy, workload.nightly(12, at_hour=0), hours=2).timeline()
+    words = plots.backlog(timeline, title="One machine")
+    assert "The backlog goes up to 12, instances from 0 to 1." in words
+    assert "in 4 min of these somebody waits. 6 requests expire." in words
+    assert "shaded" in axes().get_title(loc="left")
+    with pytest.raises(sl.ParameterError, match="has no column 'ApproximateBacklogSize'"):
+        plots.backlog(timeline.drop(columns="ApproximateBacklogSize"))
+    with pytest.raises(sl.ParameterError, match="timeline=5 is not possible"):
+        plots.backlog(5)
+
+
 def test_what_may_be_empty() -> None:
     nothing = pd.DataFrame({"usd": [], "p99_s": []})
     assert "None has both figures." in plots.frontier(nothing, cost="usd", latency="p99_s")

@@ -1,9 +1,10 @@
 """Pictures: each draws a frame or an array, and returns in words what it shows.
 
-Plots know nothing of the rest of the library.  Which room draws what: `one_run`, `many_runs`, `batch`, `money`,
-`ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
+Plots know nothing of the rest of the library.  Which room draws what: `one_run`, `many_runs`, `backlog`, `batch`,
+`money`, `ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
 """
 
+from simlib.plots.backlog import backlog
 from simlib.plots.batch import batch
 from simlib.plots.ideas import cycle, stages
 from simlib.plots.many_runs import against_load, comparison, frontier, welch
@@ -15,6 +16,7 @@ from simlib.plots.style import Words
 __all__ = [
     "Words",
     "against_load",
+    "backlog",
     "batch",
     "comparison",
     "cost_breakdown",

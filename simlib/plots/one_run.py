@@ -98,7 +98,7 @@ def run(
     what = "Instances" if "Instances" in timeline else "Containers"
     if what not in timeline:
         raise ParameterError("run: timeline has no column 'Instances' or 'Containers', such as run.timeline() has.")
-    time, unit, ticks = _time_axis(timeline)
+    time, unit, ticks = time_axis(timeline)
     scale = (time[1] - time[0]) / (timeline.index[1] - timeline.index[0]) if len(timeline) > 1 else 1 / 60
     lengths, whole = _periods(timeline, end_s)
     rates = (timeline["Invocations"] / lengths)[whole]
@@ -256,7 +256,7 @@ def _lives(ax: "Axes", lives: pd.DataFrame, scale: float, end: float) -> None:
     )
 
 
-def _time_axis(timeline: pd.DataFrame) -> tuple[np.ndarray, str, np.ndarray]:
+def time_axis(timeline: pd.DataFrame) -> tuple[np.ndarray, str, np.ndarray]:
     """The index in the unit that keeps the numbers short, the unit, and ticks from the beginning to the end."""
     seconds = timeline.index.to_numpy(dtype=float)
     period = float(seconds[1] - seconds[0]) if len(seconds) > 1 else 60.0
