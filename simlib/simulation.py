@@ -153,10 +153,22 @@ class Simulation:
     # --- what runs ---
 
     @checked
-    def deploy(self, deployment: AnyDeployment, workload: Workload, *, from_cold: Flag = False) -> Any:
+    def deploy(
+        self,
+        deployment: AnyDeployment,
+        workload: Workload,
+        *,
+        rows: SkipValidation[Any] = None,
+        from_cold: Flag = False,
+    ) -> Any:
         """Start serving *workload* with *deployment*, now.
 
         Initial instances are in service at once, unless *from_cold*: then they launch first.
+
+        Parameters
+        ----------
+        rows : monitoring.Stream or None
+            What the requests carry; rows are made for those that the deployment's `data_capture` keeps.
 
         Returns
         -------
@@ -165,6 +177,8 @@ class Simulation:
         """
         name = f"endpoint-{len(self.endpoints) + 1}"
         endpoint = deployment.deploy(self, workload, name, log=self._log == "exact", from_cold=from_cold)
+        if rows is not None:
+            endpoint.carry(rows)
         self.endpoints.append(endpoint)
         return endpoint
 

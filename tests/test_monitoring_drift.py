@@ -27,7 +27,7 @@ def drifted(*drifts: Any, **more: Any) -> pd.DataFrame:
     return Stream(LoanBook(), drifts, **more).sample(20_000, days=20, seed=1)
 
 
-# --- how it comes -----------------------------------------------------------------------------------------------------
+# --- how it comes ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_change_after_the_end_is_none() -> None:
     assert Stream(LoanBook(), [DataDrift("income", shift=1.0, at_day=40)]).truth(days=30).empty
 
 
-# --- what it does -----------------------------------------------------------------------------------------------------
+# --- what it does ---------------------------------------------------------------------------------------------------
 
 
 def test_each_effect_does_what_it_says() -> None:
@@ -164,7 +164,7 @@ def test_bias_drift_touches_its_group_as_it_says() -> None:
         assert ((rows["score"] >= 0.5) == (rows["prediction"] == 1)).all()
 
 
-# --- streams ----------------------------------------------------------------------------------------------------------
+# --- streams --------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_rows_and_more_looks_change_none() -> None:
@@ -241,7 +241,7 @@ def test_rows_of_a_frame_come_at_random_or_when_they_came() -> None:
     assert (flipped["y"] == (flipped["x"] != 2.5)).all()
 
 
-# --- mistakes ---------------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------------------------
 
 MISTAKES = {
     "no effect": (lambda: DataDrift("income"), "exactly one of shift"),

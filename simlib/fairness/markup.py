@@ -1,11 +1,28 @@
-"""Pieces of an HTML page: tables with captions, pictures with words, and text that is never markup."""
+"""A report as one HTML page, without script: its skeleton, tables, pictures with words, and text that is no markup."""
 
 import html
 import math
 from collections.abc import Iterable, Sequence
+from importlib import resources
 from typing import Any
 
 import numpy as np
+
+
+def skeleton(title: str, views: Sequence[tuple[str, str, str]]) -> str:
+    """A whole page: its title, links to its views, and of each view (key, heading, body)."""
+    links = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in views)
+    sections = "".join(
+        f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{name}</h2>{body}</section>'
+        for key, name, body in views
+    )
+    style = (resources.files("simlib.fairness") / "report.css").read_text(encoding="utf-8")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{text(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head><body>'
+        f'<header><h1>{text(title)}</h1><nav aria-label="Views"><ul>{links}</ul></nav></header>'
+        f"<main>{sections}</main></body></html>\n"
+    )
 
 
 def text(value: Any) -> str:

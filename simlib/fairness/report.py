@@ -5,13 +5,12 @@ Three views of the same numbers: the *regulator* asks what was measured, on whom
 """
 
 import math
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from simlib.fairness.groups import tabulate
-from simlib.fairness.markup import cell, number, picture, table, text
+from simlib.fairness.markup import cell, number, picture, skeleton, table, text
 from simlib.fairness.metrics import METRICS
 from simlib.fairness.plainly import stakeholder
 from simlib.fairness.table import BiasTable
@@ -19,7 +18,6 @@ from simlib.fairness.table import BiasTable
 if TYPE_CHECKING:
     from simlib.fairness.audit import Audit
 
-_STYLE = (resources.files("simlib.fairness") / "report.css").read_text(encoding="utf-8")
 _LIMITS = (
     "The metrics compare groups; a fair average can hide unfair decisions about individuals and about smaller groups.",
     "They trust the labels. If past decisions were biased, a model that repeats them exactly looks accurate and fair.",
@@ -38,18 +36,7 @@ def page(audit: "Audit") -> str:
     ]
     if audit.after:
         views.append(("debugging", "For debugging", _debugging(audit)))
-    links = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in views)
-    sections = "".join(
-        f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{name}</h2>{body}</section>'
-        for key, name, body in views
-    )
-    title = text(audit.title)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
-        f'<header><h1>{title}</h1><nav aria-label="Views"><ul>{links}</ul></nav></header>'
-        f"<main>{sections}</main></body></html>\n"
-    )
+    return skeleton(audit.title, views)
 
 
 # --- regulator --------------------------------------------------------------------------------------------------------

@@ -11,23 +11,64 @@
 from simlib.monitoring import distances
 from simlib.monitoring.baseline import Baseline, Rules
 from simlib.monitoring.comparison import Findings, Violation, check
+from simlib.monitoring.detectors import Detector, detect, judge
 from simlib.monitoring.drift import BiasDrift, ConceptDrift, DataDrift
+from simlib.monitoring.features import corrected, drifted_features
+from simlib.monitoring.groups import AttributionBaseline, BiasBaseline
+from simlib.monitoring.monitor import Alarm, ModelMonitor
+from simlib.monitoring.policies import (
+    Calendar,
+    Costs,
+    Never,
+    OnDataAlarm,
+    OnEstimatedLoss,
+    OnMeasuredLoss,
+    alarm_curve,
+    compare_policies,
+    logistic,
+)
+from simlib.monitoring.quality import QualityBaseline
+from simlib.monitoring.side_by_side import side_by_side
 from simlib.monitoring.sources import FashionShop, Fraud, LoanBook, Table
 from simlib.monitoring.streams import Stream
+from simlib.monitoring.unlabelled import QualityEstimator
+from simlib.serving.capture import Capture
 
 __all__ = [
+    "Alarm",
+    "AttributionBaseline",
     "Baseline",
+    "BiasBaseline",
     "BiasDrift",
+    "Calendar",
+    "Capture",
     "ConceptDrift",
+    "Costs",
     "DataDrift",
+    "Detector",
     "FashionShop",
     "Findings",
     "Fraud",
     "LoanBook",
+    "ModelMonitor",
+    "Never",
+    "OnDataAlarm",
+    "OnEstimatedLoss",
+    "OnMeasuredLoss",
+    "QualityBaseline",
+    "QualityEstimator",
     "Rules",
     "Stream",
     "Table",
     "Violation",
+    "alarm_curve",
     "check",
+    "compare_policies",
+    "corrected",
+    "detect",
     "distances",
+    "drifted_features",
+    "judge",
+    "logistic",
+    "side_by_side",
 ]

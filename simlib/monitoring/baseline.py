@@ -17,9 +17,10 @@ is read from them, so a file from elsewhere will do.  The rules by which constra
 
 import json
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,11 @@ from pydantic import Field, SkipValidation
 from simlib.monitoring.profiles import Profile, check_frame, profile
 from simlib.monitoring.sketch import Distribution, distribution, kll
 from simlib.parameters import Flag, ParameterError, Share, Whole, checked, config
+
+if TYPE_CHECKING:
+    from simlib.monitoring.comparison import Findings
+else:
+    Findings = object  # `checked` needs a name to look at before
 
 KLL = {"c": 0.64, "k": 2048}
 """Parameters of the sketch: Deequ's defaults (assumption; the platform's documentation gives none)."""
@@ -116,6 +122,8 @@ class Baseline:
 
     statistics: dict[str, Any]
     constraints: dict[str, Any]
+    kind = "DataQuality"
+    needs_labels = False
 
     @classmethod
     @checked
@@ -176,6 +184,17 @@ class Baseline:
         for path, content in zip(paths, (self.statistics, self.constraints), strict=True):
             path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         return paths
+
+    def needed(self, inputs: Sequence[str], outputs: Sequence[str], label: str | None) -> list[str]:
+        """The columns of captured rows to compare: what went in, and of what came out what the baseline knows."""
+        return [*inputs, *(name for name in outputs if name in self.features)]
+
+    @checked
+    def compare(self, frame: SkipValidation[pd.DataFrame]) -> "Findings":
+        """As `check`."""
+        from simlib.monitoring.comparison import compared
+
+        return compared(check_frame("compare", frame), self)
 
     # --- what a comparison reads ---
 

@@ -10,7 +10,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,9 +132,13 @@ def compared(frame: pd.DataFrame, baseline: Baseline) -> Findings:
             distances.append(distance)
             metrics |= {f"feature_baseline_drift_{name}": distance["distance"]} if baseline.rules.emit_metrics else {}
             found += _of_drift(distance) if baseline.rules.evaluate_constraints else []
+    return Findings(len(frame), tuple(found), table_of(distances), metrics)
+
+
+def table_of(distances: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The distances of `Findings`."""
     columns = ["feature", "measure", "distance", "threshold", "drifted", "rows"]
-    table = pd.DataFrame(distances, columns=columns).set_index("feature")
-    return Findings(len(frame), tuple(found), table, metrics)
+    return pd.DataFrame(list(distances), columns=columns).set_index("feature")
 
 
 # --- the six ----------------------------------------------------------------------------------------------------------
@@ -216,15 +220,15 @@ def _distance(constraint: dict[str, Any], column: Profile, baseline: Baseline) -
         threshold = rules.comparison_threshold if limit is None else limit
         if rules.categorical_drift_method == "ChiSquared":
             p = goodness_of_fit(then, {value: float(count) for value, count in now.items()})
-            return None if math.isnan(p) else _row(name, "ChiSquared p", p, threshold, p < threshold, rows)
+            return None if math.isnan(p) else row_of(name, "ChiSquared p", p, threshold, p < threshold, rows)
         of_then = sum(then.values())
         distance = max(abs(then.get(value, 0) / of_then - now.get(value, 0) / rows) for value in then | now)
     if rules.comparison_method == "Robust":
         distance = max(0.0, distance - allowance(before, rows))
-    return _row(name, f"LInfinity {rules.comparison_method}", distance, threshold, distance > threshold, rows)
+    return row_of(name, f"LInfinity {rules.comparison_method}", distance, threshold, distance > threshold, rows)
 
 
-def _row(name: str, measure: str, distance: float, threshold: float, drifted: bool, rows: int) -> dict[str, Any]:
+def row_of(name: str, measure: str, distance: float, threshold: float, drifted: bool, rows: int) -> dict[str, Any]:
     return {
         "feature": name,
         "measure": measure,

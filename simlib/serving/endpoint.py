@@ -12,6 +12,7 @@ from simlib import pricing
 from simlib.parameters import NonNegative, ParameterError, Text, checked, nearest
 from simlib.record import Snapshot
 from simlib.serving import lanes
+from simlib.serving.capture import Captured, check_rows
 from simlib.serving.demand import chunks
 from simlib.serving.hosted import Hosted
 from simlib.serving.realtime import RealTime, named
@@ -43,6 +44,7 @@ class Endpoint(Hosted):
         super().__init__(sim, deployment, workload, name, log=log)
         self.variants = deployment.fleets
         self.shadow: Endpoint | None = None
+        self.capture: Captured | None = None
         workers = [variant.workers for variant in self.variants]
         _check_targets(workload, [variant.name for variant in self.variants])
         everyone = (*self.variants, *([deployment.shadow] if deployment.shadow else []))
@@ -76,6 +78,15 @@ class Endpoint(Hosted):
             raise ParameterError("set_weights: at least one variant should keep a weight greater than 0.")
         self.station.weigh(now)
         self.tell("weights", ", ".join(f"{v.name}={w:g}" for v, w in zip(self.variants, now, strict=True)))
+
+    def carry(self, rows: Any) -> None:
+        """From now on requests carry *rows*; those that `data_capture` keeps are in `capture`."""
+        carried = check_rows(rows)
+        if self.deployment.data_capture is None:
+            return
+        if not self._logs:
+            raise ParameterError("deploy: rows is not possible in a folded run; make it Simulation(…, log='exact').")
+        self.capture = Captured(self, self.deployment.data_capture, carried)
 
     # --- what came of it ---
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from simlib.model import ModelProfile
 from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Text, Whole, config, nearest
+from simlib.serving.capture import Capture
 from simlib.serving.fleet import InstanceLife
 from simlib.serving.scaling import (
     BACKLOG_METRICS,
@@ -121,6 +122,8 @@ class RealTime:
         What callers do when refused; None: they give up.
     scaling : TargetTracking, StepScaling, ScheduledScaling, or several of them
         How the number of instances follows the load; each variant follows them on its own.
+    data_capture : Capture or None
+        Which requests are kept for monitoring, with the rows they carry (`Simulation.deploy(…, rows=)`).
     """
 
     model: ModelProfile | None = None
@@ -139,6 +142,7 @@ class RealTime:
     shadow_sampling_percentage: Percentage = field(default=100.0, kw_only=True)
     retry: Retry | None = field(default=None, kw_only=True)
     scaling: Scaling | tuple[Scaling, ...] | None = field(default=None, kw_only=True)
+    data_capture: Capture | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.variants is None):

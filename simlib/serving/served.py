@@ -32,6 +32,12 @@ class Scalable(Protocol):
     def tell(self, kind: str, detail: str, variant: int | None = None) -> None: ...
 
 
+class Companion(Protocol):
+    """What works for a deployment from outside, and is paid for with it: a monitor, say."""
+
+    def meters(self) -> Iterator[pricing.Meter]: ...
+
+
 class Served:
     """A deployment on a simulation's clock.  Each kind adds its commands, its meters, and who decides in it."""
 
@@ -41,6 +47,7 @@ class Served:
     def __init__(self, sim: "Simulation", deployment: Any, workload: "Workload", name: str, *, log: bool) -> None:
         self.sim, self.deployment, self.workload, self.name = sim, deployment, workload, name
         self.deployed_s = sim.env.now
+        self.companions: list[Companion] = []
         self._logs = log
 
     def advance(self) -> None:
@@ -52,6 +59,11 @@ class Served:
         """Note an event about this endpoint or one of its variants."""
         part = f"/{self.variants[variant].name}" if variant is not None and len(self.variants) > 1 else ""
         self.sim.tell(kind, self.name + part, detail)
+
+    def carry(self, rows: Any) -> None:
+        """From now on requests carry *rows*; only a deployment with data capture keeps any."""
+        kind = type(self.deployment).__name__
+        raise ParameterError(f"deploy: rows is not possible: a {kind} captures no data; a RealTime endpoint can.")
 
     # --- what came of it ---
 
@@ -92,7 +104,7 @@ class Served:
             variants=[variant.name for variant in self.variants],
             workers=[variant.workers for variant in self.variants],
             events=sim.events_of(self.name),
-            meters=tuple(self.meters()),
+            meters=(*self.meters(), *(meter for each in self.companions for meter in each.meters())),
             assumptions=tuple(self.deployment.assumptions()),
             **of_its_kind,
         )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlib.record import BINS, COLD, NOBODY, TALLIES, Requests
+from simlib.record import BINS, COLD, INSIDE, NOBODY, TALLIES, Requests
 from simlib.serving import lanes
 from simlib.serving.lanes import Lane
 
@@ -33,6 +33,15 @@ class Chunk(NamedTuple):
     def of(self, which: slice | np.ndarray) -> "Chunk":
         """Some of the requests of this chunk; what is empty stays so."""
         return Chunk(*(column[..., which] if column.size else column for column in self))
+
+
+class Outcomes(NamedTuple):
+    """What came of some requests so far, one entry each."""
+
+    arrival: np.ndarray
+    finish: np.ndarray
+    status: np.ndarray  # numbers of `record.STATUSES`
+    variant: np.ndarray
 
 
 class Rules(NamedTuple):
@@ -196,6 +205,14 @@ class Station:
     def backlog(self) -> int:
         """How many are inside now."""
         return len(self.lane.requests) - int(self.lane.state[0]["spare"])
+
+    def outcomes(self, rows: np.ndarray) -> Outcomes:
+        """What is known now of requests that have arrived, by their rows in the log; INSIDE of those not over."""
+        lane = self.lane
+        status = lane.log_codes[lanes.STATUS, rows] & (COLD - 1)
+        status[np.isin(rows, self.inside()["row"])] = INSIDE
+        arrival, finish = lane.log_times[lanes.ARRIVAL, rows], lane.log_times[lanes.FINISH, rows]
+        return Outcomes(arrival, finish, status, lane.log_codes[lanes.VARIANT_OF, rows])
 
     def log(self) -> Requests:
         """The log up to now.  Who is inside has no finish, and a start only if it has begun.
