@@ -160,6 +160,22 @@ def test_every_kind_of_option_stands_in_one_table(log, capsys):
         assert mean == pytest.approx(p50[name][0] - p50["1 instance"][0], rel=2e-3, abs=2e-3)
 
 
+def test_asynchronous_is_paid_until_the_last_result_is_there(log, capsys):
+    """From zero: nobody is refused, the first wait for a machine, and less is paid than for one that stays."""
+    text = said(
+        capsys, "compare", "--trace", log, *MEAN, "--instances", 1, "--asynchronous", "0-2,1-2", "--backlog", 3,
+        "--format", "csv",
+    )  # fmt: skip
+    found = records(text)
+    names = ["async, 0-2 instances, backlog 3", "async, 1-2 instances, backlog 3"]
+    assert list(found.index) == ["1 instance", *names]
+    assert list(found["kind"]) == ["fixed", "asynchronous", "asynchronous"]
+    assert list(found["target_backlog"].dropna().astype(float)) == [3, 3]
+    assert (found.loc[names, "error_share"].astype(float) == 0).all()
+    assert float(found.loc[names[0], "p99_s"]) > 100
+    assert "backlog / 1" in found.loc[names[0], "assumptions"]
+
+
 def test_serverless_is_paid_by_the_second_of_its_requests(log, capsys):
     text = said(capsys, "compare", "--trace", log, *TOKENS, "--serverless", 2048, "--format", "csv")
     found = records(text).loc["serverless 2048 MB"]
@@ -508,6 +524,10 @@ def test_the_picture_leaves_out_who_refuses_many(log, capsys, tmp_path):
         (("--autoscale", "1-4", "--target", 0), "numbers greater than 0, like 300,600"),
         (("--target", 9), "--target goes with --autoscale"),
         (("--max-concurrency", 9), "--max-concurrency goes with --serverless"),
+        (("--backlog", 9), "--backlog goes with --asynchronous"),
+        (("--asynchronous", "4"), "the fewest and the most instances, like 0-8"),
+        (("--asynchronous", "4-4"), "the fewest and the most instances, like 0-8"),
+        (("--asynchronous", "0-4", "--backlog", 0), "argument --backlog: "),
         (("--model-mb", 9), "--model-mb goes with --autoscale or --serverless"),
         (("--load-s", 9), "--load-s goes with --autoscale or --serverless"),
         (("--serverless", "2GB"), "memory sizes in MB, like 2048,4096"),

@@ -73,13 +73,21 @@ def names(text: str) -> tuple[str, ...]:
 
 def ranges(text: str) -> tuple[tuple[int, int], ...]:
     """Lowest and highest of one or more ranges, like 1-8."""
+    return _ranges(text, fewest=1)
 
+
+def ranges_from_zero(text: str) -> tuple[tuple[int, int], ...]:
+    """Lowest and highest of one or more ranges, like 0-8."""
+    return _ranges(text, fewest=0)
+
+
+def _ranges(text: str, fewest: int) -> tuple[tuple[int, int], ...]:
     def bounds(part: str) -> tuple[int, int]:
         low, _, high = part.partition("-")
         return int(low), int(high)
 
-    wanted = "the fewest and the most instances, like 1-8"
-    return read(text, lambda text: _each(bounds, text), lambda found: all(1 <= a < b for a, b in found), wanted)
+    wanted = f"the fewest and the most instances, like {fewest}-8"
+    return read(text, lambda text: _each(bounds, text), lambda found: all(fewest <= a < b for a, b in found), wanted)
 
 
 def seconds_by_name(text: str) -> dict[str, float]:

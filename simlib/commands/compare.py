@@ -43,8 +43,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "compare",
         help="replay a request log through several deployments: latency, errors, dollars",
-        description="Replay a log of requests through fixed fleets, fleets that scale themselves and serverless "
-        "endpoints, all under the same requests, and print them side by side.",
+        description="Replay a log of requests through fixed fleets, fleets that scale themselves, queues and "
+        "serverless endpoints, all under the same requests, and print them side by side.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -297,6 +297,11 @@ def _reading(args: argparse.Namespace, tried: Sequence[Tried]) -> Iterator[str]:
         yield (
             "A fleet is paid for from the log's first request to its last, serverless for the time its requests take; "
             "cold starts are those per request that got a container, and errors count who was throttled."
+        )
+    if "asynchronous" in kinds:
+        yield (
+            "An asynchronous request is accepted at once; its latency is the time until its result is written, and its "
+            "fleet is paid for until the last one is."
         )
     yield f"A month is {HOURS_PER_MONTH} hours like those of the log."
 

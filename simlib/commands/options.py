@@ -1,21 +1,32 @@
-"""The deployments that a command line names: fixed fleets, fleets that scale themselves, serverless endpoints."""
+"""The deployments that a command line names: fixed fleets, autoscaled ones, queues, serverless endpoints."""
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from simlib.commands.arguments import count, counts, non_negative, positive, positives, ranges, speed_by_memory, whole
+from simlib.commands.arguments import (
+    count,
+    counts,
+    non_negative,
+    positive,
+    positives,
+    ranges,
+    ranges_from_zero,
+    speed_by_memory,
+    whole,
+)
 from simlib.parameters import ParameterError
 
 if TYPE_CHECKING:
     from simlib.model import Law, ModelProfile
-    from simlib.serving import RealTime, Serverless, TargetTracking
+    from simlib.serving import Asynchronous, RealTime, Serverless, TargetTracking
 
-Kind = Literal["fixed", "autoscaled", "serverless"]
+Kind = Literal["fixed", "autoscaled", "serverless", "asynchronous"]
 USUAL_SIZES = (1, 2, 4)
 USUAL_CONCURRENCY = 20
 USUAL_MB = 100.0
+USUAL_BACKLOG = 5.0  # per instance, in the example of AWS's guide
 TYPICAL_LOAD = 0.5  # of what an instance can do: the safety factor of AWS's own guide
 
 
@@ -25,11 +36,14 @@ class Option:
 
     name: str
     kind: Kind
-    deployment: "RealTime | Serverless"
+    deployment: "RealTime | Serverless | Asynchronous"
     settings: Mapping[str, float]
 
 
-SETTINGS = ("fewest_instances", "most_instances", "target_calls_per_minute", "memory_mb", "most_at_once", "speed")
+SETTINGS = (
+    *("fewest_instances", "most_instances", "target_calls_per_minute", "target_backlog"),
+    *("memory_mb", "most_at_once", "speed"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +62,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     each.add_argument(
         "--max-concurrency", type=count, metavar="N", help=f"with --serverless: most at once ({USUAL_CONCURRENCY})"
+    )
+    each.add_argument(
+        "--asynchronous",
+        type=ranges_from_zero,
+        metavar="MIN-MAX",
+        help="a queue before a fleet that follows its backlog, like 0-4; answers are written, nobody waits on the line",
+    )
+    each.add_argument(
+        "--backlog",
+        type=positive,
+        metavar="N",
+        help=f"with --asynchronous: wanted for each instance ({USUAL_BACKLOG:g})",
     )
     fleet = parser.add_argument_group("what they have in common")
     fleet.add_argument("--instance-type", default="ml.m5.large", metavar="TYPE", help="decides the price (ml.m5.large)")
@@ -71,7 +97,8 @@ def options(args: argparse.Namespace, service: "Law") -> Sequence[Option]:
     _check(args)
     loading = 0.0 if args.load_s is None else args.load_s
     model = ModelProfile("model", service, size_mb=args.model_mb or USUAL_MB, load_seconds=loading)
-    return [*_fixed(args, model), *_autoscaled(args, model), *_serverless(args, model)]
+    fleets = [*_fixed(args, model), *_autoscaled(args, model)]
+    return [*fleets, *_serverless(args, model), *_asynchronous(args, model)]
 
 
 def assumptions(args: argparse.Namespace, option: Option) -> Iterator[str]:
@@ -79,7 +106,7 @@ def assumptions(args: argparse.Namespace, option: Option) -> Iterator[str]:
     if option.kind == "fixed":
         yield "U  fixed fleet = True: instances are in service all the time, and none fails"
         return
-    if option.kind == "autoscaled":
+    if option.kind in ("autoscaled", "asynchronous"):
         yield "U  autoscaled fleet at the start = its fewest instances, in service at once"
     if args.model_mb is None:
         yield f"U  model-mb = {USUAL_MB:g}: not given; a new instance or container fetches it"
@@ -97,10 +124,13 @@ def _check(args: argparse.Namespace) -> None:
         raise ParameterError("--target goes with --autoscale, like --autoscale 1-8.")
     if args.max_concurrency is not None and args.serverless is None:
         raise ParameterError("--max-concurrency goes with --serverless, like --serverless 2048.")
+    if args.backlog is not None and args.asynchronous is None:
+        raise ParameterError("--backlog goes with --asynchronous, like --asynchronous 0-4.")
     for flag, given in (("--model-mb", args.model_mb), ("--load-s", args.load_s)):
-        if given is not None and args.autoscale is None and args.serverless is None:
+        if given is not None and args.autoscale is None and args.serverless is None and args.asynchronous is None:
             raise ParameterError(
-                f"{flag} goes with --autoscale or --serverless: a fixed fleet is there from the start."
+                f"{flag} goes with --autoscale or --serverless (or --asynchronous): "
+                "a fixed fleet is there from the start."
             )
 
 
@@ -112,7 +142,7 @@ def _hint(args: argparse.Namespace) -> str:
 
 
 def _fixed(args: argparse.Namespace, model: "ModelProfile") -> Iterator[Option]:
-    alone = args.autoscale is None and args.serverless is None
+    alone = args.autoscale is None and args.serverless is None and args.asynchronous is None
     for n in USUAL_SIZES if args.instances is None and alone else args.instances or ():
         name = f"{n:,} {'instance' if n == 1 else 'instances'}"
         yield Option(name, "fixed", _fleet(args, model, n), {"fewest_instances": n, "most_instances": n})
@@ -161,3 +191,22 @@ def _serverless(args: argparse.Namespace, model: "ModelProfile") -> Iterator[Opt
         settings = {"memory_mb": memory, "most_at_once": deployment.max_concurrency}
         settings |= {} if speed is None else {"speed": speed}
         yield Option(f"serverless {memory} MB{at}", "serverless", deployment, settings)
+
+
+def _asynchronous(args: argparse.Namespace, model: "ModelProfile") -> Iterator[Option]:
+    """Its own time limits hold, not --timeout: 15 minutes for the model, six hours in the queue."""
+    from simlib.serving import Asynchronous, BacklogTracking, wake_from_zero
+
+    target = args.backlog or USUAL_BACKLOG
+    for fewest, most in args.asynchronous or ():
+        bounds = {"min_capacity": fewest, "max_capacity": most}
+        deployment = Asynchronous(
+            model,
+            instance_type=args.instance_type,
+            initial_instance_count=fewest,
+            max_concurrent_invocations_per_instance=args.workers,
+            scaling=(BacklogTracking(target, **bounds), wake_from_zero(**bounds)),
+        )
+        name = f"async, {fewest:,}-{most:,} instances, backlog {target:g}"
+        settings = {"fewest_instances": fewest, "most_instances": most, "target_backlog": target}
+        yield Option(name, "asynchronous", deployment, settings)

@@ -81,7 +81,8 @@ def _tried(log: Log, option: Option, replications: int, bar: Any) -> Tried:
 def _replayed(log: Log, option: Option, replication: int) -> tuple[dict[str, float], "Run"]:
     """A fleet's bill and utilization over the log's span; then on, until the last request has its answer.
 
-    Serverless is paid for by the request, so its bill is the one after the last answer.
+    Serverless is paid for by the request, and a queue is worked off after the log, so their bill is the one after the
+    last answer.
     """
     from simlib.simulation import EXACT_UP_TO, Simulation
 
@@ -90,15 +91,15 @@ def _replayed(log: Log, option: Option, replication: int) -> tuple[dict[str, flo
     endpoint = sim.deploy(option.deployment, log.workload)
     _run(sim, log.span_s)
     span = endpoint.run
-    step = 60.0
+    step, longest = 60.0, _longest_s(option)
     while True:  # in growing steps: a time-out may be long, and the last answer come soon
-        _run(sim, min(sim.env.now + step, log.span_s + 2 * option.deployment.invocation_timeout_s))
+        _run(sim, min(sim.env.now + step, log.span_s + longest))
         run = endpoint.run
         if not run.snapshot.inside.any():
             break
         step *= 2
     summary, serverless = run.summary(), option.kind == "serverless"
-    paid = run if serverless else span
+    paid = run if option.kind in ("serverless", "asynchronous") else span
     usd = float(paid.summary()["usd"])
     figures = {name: float(summary[name]) for name in ("requests", "p50_s", "p95_s", "p99_s")} | {
         "error_share": float(summary["error_rate"]),
@@ -108,6 +109,13 @@ def _replayed(log: Log, option: Option, replication: int) -> tuple[dict[str, flo
         "usd_a_month": usd * HOURS_PER_MONTH * 3600 / log.span_s,
     }
     return figures, paid
+
+
+def _longest_s(option: Option) -> float:
+    """The time in which every request has an answer, or an error [s]."""
+    deployment = option.deployment
+    in_the_queue: float = getattr(deployment, "request_ttl_s", 0.0)
+    return in_the_queue + 2 * deployment.invocation_timeout_s
 
 
 def _run(sim: "Simulation", until_s: float) -> None:
