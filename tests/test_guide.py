@@ -17,6 +17,7 @@ SAID = {  # what an example must print; a page not named here need only run
     "artifacts": "would not lie inside its folder",
     "batch": "of 500 files have no output",
     "experiments": "Leave out the first",
+    "monitoring": "other truth: estimated",
     "multi-model": "Che's approximation 0.4",
     "results": "p99 off by",
     "serverless": "exactly 0.2231",

@@ -1,11 +1,12 @@
 """Pictures: each draws a frame or an array, and returns in words what it shows.
 
 Plots know nothing of the rest of the library.  Which room draws what: `one_run`, `many_runs`, `backlog`, `batch`,
-`money`, `ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
+`curves`, `money`, `ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
 """
 
 from simlib.plots.backlog import backlog
 from simlib.plots.batch import batch
+from simlib.plots.curves import lines
 from simlib.plots.ideas import cycle, stages
 from simlib.plots.many_runs import against_load, comparison, frontier, welch
 from simlib.plots.money import cost_breakdown, cost_by_volume
@@ -25,6 +26,7 @@ __all__ = [
     "dag",
     "frontier",
     "gantt",
+    "lines",
     "run",
     "stages",
     "tail",
