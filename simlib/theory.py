@@ -31,6 +31,7 @@ from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive
 
 __all__ = [
     "FiniteStation",
+    "amdahl",
     "erlang_b",
     "erlang_c",
     "lru_hit_ratio",
@@ -38,6 +39,7 @@ __all__ = [
     "mmc_mean_wait",
     "mmc_wait_quantile",
     "mmck",
+    "reached_by",
 ]
 
 
@@ -181,3 +183,30 @@ def _lru_exact(p: np.ndarray, slots: int) -> float:
             left -= share
         total += probability * sum(order)
     return total
+
+
+# --- what is not a queue ----------------------------------------------------------------------------------------------
+
+
+@checked
+def amdahl(share: Share, factor: Positive) -> float:
+    """How many times faster the whole becomes when a *share* of it becomes *factor* times faster (Amdahl 1967).
+
+    >>> round(amdahl(80 / 120, 25), 1)
+    2.8
+    """
+    return 1 / (1 - share + share / factor)
+
+
+@checked
+def reached_by(time_s: NonNegative, mean_on_s: Positive, mean_off_s: Positive) -> float:
+    """Share of a fleet that has been connected at least once *time_s* seconds after it was called.
+
+    Stays are exponential.  A device is connected when called with probability A = on / (on + off); one that is not
+    comes back after an exponential rest of its stay: 1 - (1 - A)·exp(-t / off).
+
+    >>> reached_by(0, 3600, 1200)
+    0.75
+    """
+    away = mean_off_s / (mean_on_s + mean_off_s)
+    return 1 - away * math.exp(-time_s / mean_off_s)

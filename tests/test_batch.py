@@ -132,6 +132,15 @@ def test_looks_change_nothing_and_see_no_later_than_now() -> None:
         assert jobs.run.invoice.attrs["total"] == whole.invoice.attrs["total"]
 
 
+@pytest.mark.parametrize(("look", "attempts"), [(100, 1), (601, 2), (700, 2), (1801, 4), (2400, 4), (2500, 4)])
+def test_a_look_counts_the_attempts_that_have_begun(look: float, attempts: int) -> None:
+    sim = sl.Simulation(0)
+    jobs = sim.deploy(serving.BatchTransform(model(sl.constant(900)), **AT_ONCE), workload.files(1, size_mb=1))
+    sim.run(until_s=look)
+    assert jobs.run.requests["attempts"].tolist() == [attempts]
+    assert jobs.run.timeline()["Invocations"].sum() == attempts
+
+
 def test_a_folded_run_counts_what_the_log_holds() -> None:
     chosen = serving.BatchTransform(model(sl.lognormal(30, 1)), instance_count=3, invocations_timeout_s=60)
     kept, folded = (sl.simulate(chosen, workload.files(300, size_mb=1), log=log) for log in ("exact", "folded"))
@@ -190,6 +199,15 @@ def test_one_file_on_many_instances_leaves_the_others_idle_and_billed() -> None:
     assert (made.instances["gone_s"] == made.summary()["finish_s"]).all()
 
 
+def test_a_job_does_not_wait_for_machines_without_files() -> None:
+    made = run(
+        sl.constant(1), workload.files(1, size_mb=1), instance_count=30, container_start=sl.exponential(1000), seed=4
+    )
+    assert made.summary()["finish_s"] == made.requests["finish_s"].iloc[0]
+    ready = made.instances["in_service_s"]
+    assert ready.max() == math.inf  # some never were ready
+
+
 def test_files_go_to_instances_by_key() -> None:
     made = run(sl.exponential(1), workload.files(11, size_mb=1), instance_count=4)
     assert made.requests["instance"].tolist() == [k % 4 for k in range(11)]
@@ -239,7 +257,8 @@ def test_how_a_file_is_cut(split: str | None, strategy: str, payload: float, wan
 
 def test_tenths_of_a_megabyte_fit_as_they_should() -> None:
     chosen = serving.BatchTransform(model(sl.constant(1)), split_type="Line", max_payload_in_mb=0.3)
-    assert cut(np.array([0.6]), np.array([6]), chosen).records.tolist() == [3, 3]
+    assert 0.3 / (1.0 / 10) < 3  # in floating point
+    assert cut(np.array([1.0]), np.array([10]), chosen).records.tolist() == [3, 3, 3, 1]
 
 
 def test_fewer_larger_requests_pay_the_overhead_less_often() -> None:
@@ -301,6 +320,17 @@ def test_sixteen_instances_need_eight_hours_and_no_slack_is_left() -> None:
     assert work / 3600 == pytest.approx(8.0, abs=0.01)
     assert made.summary()["makespan_s"] > 8 * 3600  # machines and containers start first
     assert night(instance_count=17, **LONG_ENOUGH).summary()["makespan_s"] < 8 * 3600
+
+
+def test_four_jobs_of_a_quarter_of_an_hour_on_three_machines() -> None:
+    made = run(
+        sl.constant(900),
+        workload.files(3, size_mb=1).repeated(days=4),
+        instance_type="ml.m4.4xlarge",
+        instance_count=3,
+        invocations_timeout_s=3600,
+    )
+    assert made.invoice.attrs["total"] == pytest.approx(2.88, abs=0.005)  # the example of AWS's price page, as recalled
 
 
 @pytest.mark.parametrize("instances", [1, 2, 5, 10, 16, 25, 32, 50])
@@ -380,6 +410,13 @@ def test_a_job_each_night() -> None:
     assert made.invoice["quantity"].iloc[0] == pytest.approx(3 * 2 * 600 / 3600)
     assert made.summary()["makespan_s"] == pytest.approx(600)
     assert made.summary()["finish_s"] == pytest.approx(2 * 86_400 + 600)
+
+
+def test_the_makespan_is_that_of_the_longest_job() -> None:
+    trace = workload.from_trace(pd.DataFrame({"t": [0.0, 0.0, 0.0, 5000.0]}), time="t")
+    told = run(sl.constant(100), trace).summary()
+    assert told["makespan_s"] == pytest.approx(300)
+    assert told["finish_s"] == pytest.approx(5100)
 
 
 def test_what_comes_while_a_job_runs_waits_for_the_next() -> None:

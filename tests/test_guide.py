@@ -16,6 +16,7 @@ SAID = {  # what an example must print; a page not named here need only run
     "asynchronous": "exactly 0.1667",
     "artifacts": "would not lie inside its folder",
     "batch": "of 500 files have no output",
+    "edge": "2.8 times for the user",
     "experiments": "Leave out the first",
     "monitoring": "other truth: estimated",
     "multi-model": "Che's approximation 0.4",

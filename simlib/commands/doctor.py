@@ -39,8 +39,10 @@ for routing in sys.argv[1:]:
     run = simlib.simulate(endpoint, workload.poisson(rate=5), hours=0.05, seed=1)
     run.summary()
 if len(sys.argv) > 2:
-    for deployment in (serving.Serverless(model), serving.Asynchronous(model)):
+    fleet = serving.Edge(model, fleet={"rpi4": 1})
+    for deployment in (serving.Serverless(model), serving.Asynchronous(model), fleet):
         simlib.simulate(deployment, workload.poisson(rate=5), hours=0.05, seed=1)
+    simlib.simulate(serving.BatchTransform(model), workload.files(1, size_mb=1), seed=1)
 print(json.dumps({"import_s": imported - begin, "simulate_s": time.perf_counter() - imported}))
 """
 

@@ -1,12 +1,13 @@
 """Pictures: each draws a frame or an array, and returns in words what it shows.
 
 Plots know nothing of the rest of the library.  Which room draws what: `one_run`, `many_runs`, `backlog`, `batch`,
-`curves`, `money`, `ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
+`curves`, `edge`, `money`, `ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
 """
 
 from simlib.plots.backlog import backlog
 from simlib.plots.batch import batch
 from simlib.plots.curves import lines
+from simlib.plots.edge import update
 from simlib.plots.ideas import cycle, stages
 from simlib.plots.many_runs import against_load, comparison, frontier, welch
 from simlib.plots.money import cost_breakdown, cost_by_volume
@@ -30,5 +31,6 @@ __all__ = [
     "run",
     "stages",
     "tail",
+    "update",
     "welch",
 ]

@@ -130,7 +130,7 @@ class TransformJobs(Served):
         self.done = sim.env.event()
         self._services = sim.rng(workload.name, "service", deployment.model.name)
         self._bad = sim.rng(workload.name, "bad records")
-        self._to_come = _files_of(workload, deployment, sim)
+        self._to_come = _files_of(workload, deployment, sim, sim.env.now)
         self._waiting = _NO_FILES
         if deployment.instance_count > 1 and workload.expected(0.0, 1e-9) == 1:
             self.tell("idle machines", f"one file on {deployment.instance_count} instances: all but one wait, billed")
@@ -381,9 +381,9 @@ _LIMITED = (
 _NO_FILES = Files(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
 
 
-def _files_of(workload: "Workload", deployment: BatchTransform, sim: "Simulation") -> Iterator[Files]:
-    """The files of *workload* from now on, in order; one without a size has that of the model's request."""
-    begin, usual_mb = sim.env.now, deployment.model.request_kb / 1000
+def _files_of(workload: "Workload", deployment: BatchTransform, sim: "Simulation", begin: float) -> Iterator[Files]:
+    """The files of *workload* from *begin* [s] on, in order; one without a size has that of the model's request."""
+    usual_mb = deployment.model.request_kb / 1000
     for block in workload.blocks(sim.rng(workload.name, "arrivals")):
         n = len(block.times)
         size_mb = np.maximum(block.work.get("size_mb", np.full(n, usual_mb)), 1e-9)
