@@ -12,7 +12,9 @@ from scipy import stats
 import simlib as sl
 from simlib import experiments, plots, scenarios, serving, workload
 from simlib.invariants import InvariantError
+from simlib.serving import lanes
 from simlib.serving.flow import cut
+from simlib.serving.minutes import latency_bins
 from tests.reference.batch import File, ReferenceJob, told
 from tests.test_bad_input import sentence
 
@@ -152,6 +154,12 @@ def test_a_folded_run_counts_what_the_log_holds() -> None:
     for name, share in (("p50_s", 0.5), ("p95_s", 0.95)):
         assert counted[name] == pytest.approx(ordered[math.ceil(share * len(ordered)) - 1], rel=0.01)
     assert counted["mean_s"] == pytest.approx(exact["mean_s"], rel=1e-9)
+
+
+def test_latencies_fall_in_the_bins_that_the_lanes_use() -> None:
+    seconds = np.r_[0.0, np.geomspace(1e-7, 1e7, 2000), 2.0 ** np.arange(-20, 20)]
+    wanted = [int(lanes.latency_bin.py_func(value)) for value in seconds]
+    assert latency_bins(seconds).tolist() == wanted
 
 
 # --- theory -------------------------------------------------------------------------------------------------------

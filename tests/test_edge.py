@@ -234,6 +234,13 @@ def test_samples_are_sent_or_dropped_or_wait() -> None:
     assert (uploaded, dropped, waiting) == (sent.uploaded, sent.dropped, sent.waiting)
 
 
+def test_which_requests_are_kept() -> None:
+    sim, devices = deployed(fleet(samples=serving.Samples(37)))
+    sim.run(hours=1)
+    kept = np.concatenate([chunk.kept[:end] for chunk, end in devices._ends()])
+    np.testing.assert_array_equal(kept, sl.Simulation(0).rng("poisson", "samples").random(len(kept)) < 0.37)
+
+
 def test_without_samples_nothing_leaves_the_devices() -> None:
     made = run(fleet(), hours=0.5)
     assert made.summary()["gb_left"] == 0
@@ -336,6 +343,14 @@ def test_compiled_packages_arrive_sooner() -> None:
         return float(update(stages=(100,), hours=2, edge=edge).summary()["updated_share"])
 
     assert share(0.1) > share(1.0) + 0.2
+
+
+@pytest.mark.parametrize(("size_factor", "seconds"), [(1.0, 600.0), (0.25, 150.0)])
+def test_the_package_is_the_new_model_as_it_is_compiled(size_factor: float, seconds: float) -> None:
+    larger = sl.ModelProfile("larger", sl.constant(0.1), size_mb=600)
+    chosen = {"model": larger, "compiled": serving.Compiled(size_factor=size_factor), "stages": (100,)}
+    made = update(10, edge={"link": None}, hours=1, **chosen)
+    np.testing.assert_allclose(made.instances["updated_s"], 600 + seconds)
 
 
 def test_a_tampered_package_is_refused_by_the_devices() -> None:
