@@ -228,11 +228,22 @@ class Simulation:
         for endpoint in self.endpoints:
             endpoint.advance()
 
-    def run_to(self, event: simpy.Event) -> None:
-        """Let time pass until *event* has happened; Ctrl-C stops before that, as in `run`."""
+    @checked
+    def run_to(self, event: Annotated[simpy.Event, SkipValidation]) -> None:
+        """Let time pass until *event* has happened, such as `done` of a batch job; Ctrl-C stops it as in `run`.
+
+        Raises
+        ------
+        ParameterError
+            If it is no event of SimPy's, or nothing is left that could make it happen.
+        """
+        if not isinstance(event, simpy.Event):
+            raise ParameterError(f"run_to: event={shortly(event)} is not possible: it should be an event of SimPy's.")
         self.interrupted = False
         with _ctrl_c(self._interrupt):
             while not self.interrupted and not event.processed:
+                if self.env.peek() == math.inf:
+                    raise ParameterError("run_to: event never happens: nothing is left to happen before it.")
                 self.env.step()
         for endpoint in self.endpoints:
             endpoint.advance()

@@ -456,6 +456,16 @@ def test_without_a_length_it_runs_to_its_end() -> None:
     assert math.isnan(shorter.summary()["makespan_s"])
 
 
+def test_several_things_run_to_the_end_of_a_job() -> None:
+    sim = sl.Simulation(1)
+    jobs = sim.deploy(serving.BatchTransform(model(sl.constant(60)), **AT_ONCE), workload.files(10, size_mb=1))
+    endpoint = sim.deploy(serving.RealTime(model(sl.constant(0.1))), workload.poisson(rate=1))
+    sim.run_to(jobs.done)
+    assert sim.env.now == 600
+    assert endpoint.run.snapshot.end_s == 600
+    assert jobs.run.summary()["completed"] == 10
+
+
 def test_a_run_is_saved_and_loaded(tmp_path: Path) -> None:
     made = run(sl.lognormal(9, 1), workload.files(40, size_mb=1), instance_count=3, invocations_timeout_s=20)
     made.save(tmp_path / "night.run")
@@ -564,6 +574,9 @@ WRONG = {
         "instance_type='ml.m5.xlrge'",
     ),
     "no end to run to": (lambda: sl.simulate(BATCH, workload.poisson(rate=1)), "this workload has no end"),
+    "running to a number": (lambda: sl.Simulation().run_to(3), "event=3"),
+    "running to what never is": (lambda: never(), "event never happens"),
+    "a typo in running to": (lambda: sl.Simulation().run_to(evnt=3), "did you mean 'event'"),
     "both lengths": (lambda: sl.simulate(BATCH, FILES, hours=1, days=1), "exactly one of them"),
     "negative hours": (lambda: sl.simulate(BATCH, FILES, hours=-1), "hours=-1"),
     "a warm-up longer than the job": (lambda: run(sl.constant(1), FILES).summary(warm_up_hours=1), "warm_up_hours=1"),
@@ -574,6 +587,11 @@ WRONG = {
         "no column 'launched_s'",
     ),
 }
+
+
+def never() -> None:
+    sim = sl.Simulation()
+    sim.run_to(sim.env.event())
 
 
 @pytest.mark.parametrize("mistake", WRONG)
