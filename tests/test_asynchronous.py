@@ -81,6 +81,7 @@ def test_the_story_s_times_are_the_ones_that_were_simulated():
     sim.run(hours=1)
     run = endpoint.run
     log = run.requests
+    assert log["arrival_s"].min() >= 3600
     assert (log["status"] == "completed").sum() > 400
     for row in [*range(0, len(log), 40), len(log) - 1]:
         story = run.story(row).set_index("step")
@@ -173,6 +174,40 @@ def test_time_to_live_ends_with_the_start():
     sim, endpoint = deployed(calls_at(0.0, 1.0), request_ttl_s=298.5)
     sim.run(hours=1)
     assert endpoint.run.requests["status"].tolist() == ["completed", "expired"]
+
+
+def test_traps_happen_as_events():
+    """An architecture firm's models take 15 minutes each, and the default time-out is 15 minutes."""
+    mean = sl.ModelProfile("3d", service=sl.lognormal(900, 0.3), request_kb=200_000)
+    sim, endpoint = deployed(workload.nightly(50, at_hour=0, within_s=60), model=mean, request_ttl_s=7200)
+    sim.run(hours=12)
+    events = endpoint.run.events.set_index("kind")
+    assert events.loc["time limit", "detail"] == "the model takes 900 s on average, and is cut off at 900 s"
+    counts = endpoint.run.requests["status"].value_counts()
+    for kind, status in (("timed out", "timed_out"), ("expired", "expired")):
+        first = endpoint.run.requests.query("status == @status")["finish_s"].min()
+        assert events.loc[kind, "time_s"] == 60 * (first // 60 + 1)
+        assert events.loc[kind, "detail"] == f"the first of {counts[status]} so far"
+    assert "limit" not in events.index
+    assert endpoint.run.events["time_s"].is_monotonic_increasing
+
+
+def test_limits_of_the_platform_are_told_and_not_enforced():
+    huge = sl.ModelProfile("huge", service=sl.constant(7200.0), request_kb=2e6)
+    _, endpoint = deployed(calls_at(0.0), model=huge, request_ttl_s=1e5, invocation_timeout_s=8000)
+    told = endpoint.run.events.query("kind == 'limit'")["detail"].tolist()
+    assert told == [
+        "SageMaker refuses this: 2000 MB request > 1000 MB asynchronous limit",
+        "SageMaker refuses this: 7200 s of processing > 3600 s asynchronous limit",
+        "SageMaker refuses this: 8000 s time-out > 3600 s asynchronous limit",
+        "SageMaker refuses this: 100000 s time to live > 21600 s asynchronous limit",
+    ]
+    by_tokens = sl.ModelProfile("t", service=sl.per_unit(1, {"tokens": 1}))  # a law without a mean of its own
+    frame = pd.DataFrame({"time": [0.0], "tokens": [3.0]})
+    calls = workload.from_trace(frame, time="time", work=["tokens"])
+    run = sl.simulate(serving.Asynchronous(by_tokens, **AT_ONCE), calls, hours=1)
+    assert run.requests["finish_s"].tolist() == [4.0]
+    assert run.events.query("kind in ('limit', 'time limit')").empty
 
 
 # --- theory -----------------------------------------------------------------------------------------------------------
@@ -282,6 +317,31 @@ def test_metrics_have_aws_s_definitions():
     ]
     assert frame["TimeInBacklog"].dropna().to_dict() == {0.0: 0.0}  # the second start was lost
     assert endpoint.run.requests["attempts"].tolist() == [1, 2, 1]
+
+
+def test_who_ends_with_the_period_is_in_its_backlog():
+    """Periods are [t, t + 60), in every column."""
+    sim, endpoint = deployed(calls_at(0.0, 60.5), initial_instance_count=2)
+    sim.run(until_s=600)
+    frame = endpoint.run.timeline().iloc[4:7]
+    assert frame["ApproximateBacklogSize"].tolist() == [2, 1, 0]
+    assert frame["ApproximateAgeOfOldestRequest"].tolist() == [300, 299.5, 0]
+
+
+def test_each_law_has_a_stream_of_its_own():
+    """A change of one leaves the others' times as they were, and so the requests that two deployments share."""
+    from simlib.serving.demand import asynchronous_chunks
+
+    def drawn(**laws: sl.Law) -> np.ndarray:
+        deployment = serving.Asynchronous(sl.ModelProfile("m", service=sl.exponential(9)), **laws)
+        chunks = asynchronous_chunks(sl.Simulation(3), workload.poisson(rate=5), deployment, begin_s=0.0)
+        return next(chunks).services
+
+    usual, others = drawn(), drawn(download=NOTHING)
+    assert (others[0] == 0).all()
+    np.testing.assert_array_equal(usual[1:], others[1:])
+    np.testing.assert_array_equal(usual[:2], drawn(upload=NOTHING)[:2])
+    assert abs(np.corrcoef(usual)[~np.eye(3, dtype=bool)]).max() < 0.05
 
 
 def test_a_policy_reads_what_the_timeline_shows():

@@ -159,12 +159,12 @@ def _counts(snapshot: Snapshot, ends: np.ndarray) -> np.ndarray:
 
 
 def _age_of_oldest(log: Requests, moments: np.ndarray) -> np.ndarray:
-    """Age [s] of the oldest request inside at each moment; 0 where nobody is.
+    """Age [s] of the oldest request inside just before each moment; 0 where nobody is.
 
-    The first of the log to leave after a moment is also the first at which the latest leaving so far lies after it.
+    The first of the log to leave then or later is also the first at which the latest leaving so far is then or later.
     """
     leaves = np.maximum.accumulate(np.where(np.isnan(log.finish), np.inf, log.finish))
-    first = np.searchsorted(leaves, moments, side="right")
+    first = np.searchsorted(leaves, moments, side="left")
     arrived = np.append(log.arrival, np.inf)[first]
     return np.where(arrived < moments, moments - np.minimum(arrived, moments), 0.0)
 
