@@ -164,7 +164,9 @@ def test_what_waits_too_long_expires_even_without_an_instance():
     assert run.story(2)["step"].tolist() == ["accepted (202)", "in the queue"]
     assert run.summary()["error_rate"] == 1
     # six hours, unless told otherwise
-    assert serving.Asynchronous(MODEL).request_ttl_s == 6 * 3600
+    sim, endpoint = deployed(calls_at(0.0), initial_instance_count=0)
+    sim.run(hours=7)
+    assert "expired after 21,600 s" in endpoint.run.story(0)["what"][1]
 
 
 def test_time_to_live_ends_with_the_start():

@@ -51,7 +51,7 @@ def _waiting(snapshot: Snapshot, waited: float, *, begun: bool, attempts: int) -
     if np.isnan(waited):
         told = "still waiting"
     else:
-        told = f"waited {waited:.4g} s" if begun else f"expired after {waited:.4g} s"
+        told = f"waited {_seconds(waited)}" if begun else f"expired after {_seconds(waited)}"
     lost = attempts - 1 if not begun or snapshot.deployment.max_retries == 0 else 0
     return told + (f"; attempts lost with their instance: {lost}" if lost else "")
 
@@ -61,15 +61,20 @@ def _processing(snapshot: Snapshot, request: int, start: float, finish: float) -
     log, deployment = _log(snapshot), snapshot.deployment
     fetched, worked, _ = _durations(snapshot, request)
     status, attempts = int(log.status[request]), int(log.attempts[request])
-    told = f"input fetched in {fetched:.4g} s; "
+    told = f"input fetched in {_seconds(fetched)}; "
     if worked > deployment.invocation_timeout_s:
-        told += f"the model needs {worked:.4g} s and is cut off at {deployment.invocation_timeout_s:g}"
+        told += f"the model needs {_seconds(worked)} and is cut off at {deployment.invocation_timeout_s:g}"
     else:
-        told += f"the model works for {worked:.4g} s"
+        told += f"the model works for {_seconds(worked)}"
     done = start + fetched + worked
     end = done if status == COMPLETED or (status == INSIDE and done <= snapshot.end_s) else finish
     counted = f" (attempt {attempts})" if attempts > 1 else ""
     return f"processing on instance {log.instance[request]}{counted}", start, end, told
+
+
+def _seconds(value: float) -> str:
+    """Four digits, or all those before the point."""
+    return f"{value:.4g} s" if value < 10_000 else f"{value:,.0f} s"
 
 
 def _durations(snapshot: Snapshot, request: int) -> np.ndarray:
