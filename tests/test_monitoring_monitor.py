@@ -269,6 +269,41 @@ def test_no_label_is_known_before_it_comes() -> None:
     assert jobs == 2, "merge and comparison are both billed"
 
 
+def test_the_merge_job_joins_what_was_captured_with_the_labels_that_have_come(tmp_path: Path) -> None:
+    late = Stream(LoanBook(), model=MODEL, label_delay_days=0.1, label_share=0.7)
+    sim, endpoint = deployed(late)
+    sim.run(hours=6)
+    endpoint.capture.save(tmp_path / "captured")
+    files = monitoring.save_ground_truth(endpoint, tmp_path / "truth")
+    record = json.loads(files[0].read_text().splitlines()[0])
+    assert set(record) == {"groundTruthData", "eventMetadata", "eventVersion"}
+    assert set(record["groundTruthData"]) == {"data", "encoding"}
+    hours = [file.parent.name for file in files]
+    assert hours == ["02", "03", "04", "05"], "the hour in which a label came, not that of its request"
+    merged = monitoring.merge(tmp_path / "captured", tmp_path / "truth")
+    rows = endpoint.capture.frame()
+    known = rows[rows["label_s"] <= sim.env.now]
+    assert len(merged) == len(known) < 0.8 * len(rows)
+    assert [int(each["groundTruthData"]["data"]) for each in merged] == known["defaulted"].tolist()
+    assert set(merged[0]) == {"captureData", "eventMetadata", "eventVersion", "groundTruthData"}
+    earlier = monitoring.save_ground_truth(endpoint, tmp_path / "earlier", by_s=3 * 3600)
+    assert len(earlier) == 1
+    mine = {"captureData": {}, "eventMetadata": {"eventId": "e1", "inferenceId": "mine"}, "eventVersion": "0"}
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a.jsonl").write_text(json.dumps(mine) + "\n")
+    said = [("e1", "0"), ("mine", "0"), ("mine", "1")]
+    lines = [json.dumps({"groundTruthData": {"data": y}, "eventMetadata": {"eventId": e}}) for e, y in said]
+    (tmp_path / "own truth").mkdir()
+    (tmp_path / "own truth" / "b.jsonl").write_text("\n".join(lines))
+    [joined] = monitoring.merge(tmp_path / "own", tmp_path / "own truth")
+    assert joined["groundTruthData"]["data"] == "1", "by the caller's own id, and the last label of it"
+    (tmp_path / "truth" / "odd.jsonl").write_text("{}")
+    with pytest.raises(sl.ParameterError, match=r"line 1 of 'odd.jsonl'"):
+        monitoring.merge(tmp_path / "captured", tmp_path / "truth")
+    with pytest.raises(sl.ParameterError, match="no folder"):
+        monitoring.merge(tmp_path / "captured", tmp_path / "nowhere")
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_quality_is_scikit_learns(seed: int) -> None:
     rng = np.random.default_rng(seed)

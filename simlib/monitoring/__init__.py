@@ -14,6 +14,7 @@ from simlib.monitoring.comparison import Findings, Violation, check
 from simlib.monitoring.detectors import Detector, detect, judge
 from simlib.monitoring.drift import BiasDrift, ConceptDrift, DataDrift
 from simlib.monitoring.features import corrected, drifted_features
+from simlib.monitoring.ground_truth import merge, save_ground_truth
 from simlib.monitoring.groups import AttributionBaseline, BiasBaseline
 from simlib.monitoring.monitor import Alarm, ModelMonitor
 from simlib.monitoring.policies import (
@@ -70,5 +71,7 @@ __all__ = [
     "drifted_features",
     "judge",
     "logistic",
+    "merge",
+    "save_ground_truth",
     "side_by_side",
 ]

@@ -127,15 +127,6 @@ def _operator(metric: str) -> str:
     return "GreaterThanThreshold" if metric in BETTER_LOW else "LessThanThreshold"
 
 
-def ground_truth_record(event_id: str, label: Any) -> dict[str, Any]:
-    """A label as it is uploaded for the merge job."""
-    return {
-        "groundTruthData": {"data": str(label), "encoding": "CSV"},
-        "eventMetadata": {"eventId": event_id},
-        "eventVersion": "0",
-    }
-
-
 # --- metrics ----------------------------------------------------------------------------------------------------------
 
 
