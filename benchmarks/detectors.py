@@ -62,13 +62,12 @@ def _delay(median: float, low: float, high: float, missed: float) -> str:
 
 
 def main() -> None:
-    """Print the table: ours, and in brackets below it what was measured elsewhere."""
-    table = pd.concat([measured(QUICK, 1000, 200, 5000), measured(("KSWIN",), 50, 20, 3000)])
-    print("| detector | " + " | ".join(table.columns) + " |")
-    print("|---" * (table.shape[1] + 1) + "|")
-    for name, row in table.iterrows():
-        both = (f"{ours} [{theirs}]" for ours, theirs in zip(row, ELSEWHERE[str(name)], strict=True))
-        print(f"| {name} | " + " | ".join(both) + " |")
+    """Print the table: ours, and in square brackets what was measured elsewhere."""
+    print("| detector | stable .2 | " + " | ".join(CHANGES) + " |\n" + "|---" * (len(CHANGES) + 2) + "|")
+    for detectors, stable, changed, rows in ((QUICK, 1000, 200, 5000), (("KSWIN",), 50, 15, 3000)):
+        for name, row in measured(detectors, stable, changed, rows).iterrows():
+            both = (f"{ours} [{theirs}]" for ours, theirs in zip(row, ELSEWHERE[str(name)], strict=True))
+            print(f"| {name} | " + " | ".join(both) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -281,6 +281,21 @@ def test_what_is_no_data_is_refused_in_one_sentence(name: str) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_files_of_another_program_need_no_more_than_is_compared(tmp_path: Path) -> None:
+    common = {"num_present": 3, "num_missing": 0}
+    statistics = {"features": [{"name": "x", "inferred_type": "Integral", "numerical_statistics": {"common": common}}]}
+    constraints = {"features": [{"name": "x", "inferred_type": "Integral", "completeness": 1.0}]}
+    for name, content in (("statistics.json", statistics), ("constraints.json", constraints)):
+        (tmp_path / name).write_text(json.dumps(content))
+    baseline = monitoring.Baseline.load(tmp_path)
+    found = monitoring.check(pd.DataFrame({"x": [1, None]}), baseline)
+    assert kinds(found) == [("x", "completeness_check")]
+    assert found.distances.empty, "there is nothing to compare with"
+    (tmp_path / "statistics.json").write_text(json.dumps({"features": []}))
+    with pytest.raises(sl.ParameterError, match="the feature 'x' lacks one of"):
+        monitoring.Baseline.load(tmp_path)
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"features": 3}'])
 def test_a_file_that_is_no_baseline(content: str, tmp_path: Path) -> None:
     for name in ("statistics.json", "constraints.json"):

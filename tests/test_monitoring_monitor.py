@@ -371,6 +371,26 @@ def test_bias_is_fairnesss_and_its_two_rules_differ() -> None:
     assert {each.constraint_check_type for each in found.violations} == {"bias_drift_check"}
 
 
+def test_the_interval_rule_waits_until_both_intervals_part() -> None:
+    settings: dict[str, Any] = {"label": "defaulted", "predicted": "prediction", "facet": "gender"}
+    settings["disadvantaged"] = ["woman"]
+    small = HISTORY[:1500]
+    before = fairness.posttraining(small, **settings, bootstrap=200)
+    baseline = monitoring.BiasBaseline.fit(small, **settings, rule="interval", metrics=("DPPL", "AD", "RD", "SD"))
+    waited = 0
+    for seed in range(40):
+        window = ANSWERED.sample(1000, seed=300 + seed)
+        now = fairness.posttraining(window, **settings, bootstrap=200)
+        found = {each.metric_name for each in baseline.compare(window).violations}
+        for name, value in baseline.values.items():
+            reach = before.loc[name, ["low", "high"]].abs().max()
+            low, high = now.loc[name, "low"], now.loc[name, "high"]
+            farther = abs(now.loc[name, "value"]) > abs(value)
+            assert (name in found) == bool(farther and (low > reach or high < -reach))
+            waited += bool((low > abs(value) or high < -abs(value)) and name not in found)
+    assert waited, "a baseline's own scatter matters"
+
+
 def test_attribution_drift_alarms_below_nine_tenths() -> None:
     linear = LogisticRegression(max_iter=3000).fit(PAST[NUMBERS], PAST["defaulted"])
     baseline = monitoring.AttributionBaseline.fit(linear, PAST)

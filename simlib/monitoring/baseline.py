@@ -173,8 +173,18 @@ class Baseline:
     @classmethod
     @checked
     def load(cls, folder: Path) -> Self:
-        """The baseline in *folder*: statistics.json and constraints.json."""
-        return cls(*(_read(folder / name) for name in ("statistics.json", "constraints.json")))
+        """The baseline in *folder*: statistics.json and constraints.json, ours or another program's.
+
+        Raises
+        ------
+        ParameterError
+            If a file is not there, is no JSON, or describes a feature that the other one does not.
+        """
+        statistics, constraints = (_read(folder / name) for name in ("statistics.json", "constraints.json"))
+        described = {each.get("name"): each for each in statistics["features"]}
+        for each in constraints["features"]:
+            _check_described(each, described)
+        return cls(statistics, constraints)
 
     @checked
     def save(self, folder: Path) -> list[Path]:
@@ -338,11 +348,21 @@ def _explained(suggested: dict[str, Any], statistics: dict[str, Any]) -> dict[st
     }
 
 
+def _check_described(constraint: dict[str, Any], described: dict[Any, dict[str, Any]]) -> None:
+    name = constraint.get("name")
+    of = described.get(name, {})
+    block = of.get("numerical_statistics") or of.get("string_statistics") or {}
+    if "inferred_type" not in constraint or "num_present" not in block.get("common", {}):
+        wanted = "inferred_type in constraints.json, and common.num_present in statistics.json"
+        raise ParameterError(f"load: the feature {name!r} lacks one of {wanted}.")
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ParameterError(f"load: {str(path)!r} cannot be read as JSON: {error}.".replace("\n", " ")) from None
-    if not isinstance(content, dict) or not isinstance(content.get("features"), list):
-        raise ParameterError(f"load: {str(path)!r} should hold an object with a list `features`.")
+    features = content.get("features") if isinstance(content, dict) else None
+    if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
+        raise ParameterError(f"load: {str(path)!r} should hold an object with a list `features` of objects.")
     return content

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlib.record import BINS, COLD, INSIDE, NOBODY, TALLIES, Requests
+from simlib.record import BINS, COLD, NOBODY, TALLIES, Requests
 from simlib.serving import lanes
 from simlib.serving.lanes import Lane
 
@@ -209,8 +209,7 @@ class Station:
     def outcomes(self, rows: np.ndarray) -> Outcomes:
         """What is known now of requests that have arrived, by their rows in the log; INSIDE of those not over."""
         lane = self.lane
-        status = lane.log_codes[lanes.STATUS, rows] & (COLD - 1)
-        status[np.isin(rows, self.inside()["row"])] = INSIDE
+        status = lane.log_codes[lanes.STATUS, rows] & (COLD - 1)  # 0, which is INSIDE, until it is settled
         arrival, finish = lane.log_times[lanes.ARRIVAL, rows], lane.log_times[lanes.FINISH, rows]
         return Outcomes(arrival, finish, status, lane.log_codes[lanes.VARIANT_OF, rows])
 
