@@ -462,6 +462,21 @@ def test_the_report_of_a_quiet_monitor_and_of_one_that_never_ran(tmp_path: Path)
     assert "Nothing differs" in monitor.save_report(tmp_path / "quiet.html").read_text()
 
 
+def test_everything_prints_in_a_line() -> None:
+    sim, endpoint = deployed()
+    monitor = ModelMonitor(endpoint, BASELINE, every_hours=6)
+    assert repr(monitor) == "<ModelMonitor 'monitor' of endpoint-1, DataQuality: not run yet>"
+    sim.run(hours=7)
+    assert repr(monitor).endswith("DataQuality: {'Completed': 1}>")
+    assert repr(BASELINE).startswith("<Baseline of 7 features in 6000 rows: income, debt_ratio")
+    assert repr(monitor.last).endswith("rows: no violation>")
+    found = monitoring.check(HISTORY[INPUTS].assign(age=1), BASELINE)
+    assert repr(found) == "<Findings in 5,000 rows: age: baseline_drift_check>"
+    assert repr(monitoring.QualityEstimator()) == "<QualityEstimator at 0.5, the scores as they are>"
+    linear = LogisticRegression(max_iter=3000).fit(PAST[NUMBERS], PAST["defaulted"])
+    assert repr(monitoring.AttributionBaseline.fit(linear, PAST)).startswith("<AttributionBaseline: ")
+
+
 # --- mistakes -------------------------------------------------------------------------------------------------------
 
 

@@ -208,6 +208,10 @@ class Baseline:
 
     # --- what a comparison reads ---
 
+    def __repr__(self) -> str:
+        rows = self.statistics.get("dataset", {}).get("item_count", "?")
+        return f"<Baseline of {len(self.features)} features in {rows} rows: {', '.join(self.features[:8])}>"
+
     @cached_property
     def rules(self) -> Rules:
         """The rules in the constraints."""

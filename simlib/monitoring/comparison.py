@@ -72,6 +72,10 @@ class Findings:
     def __bool__(self) -> bool:
         return bool(self.violations)
 
+    def __repr__(self) -> str:
+        found = ", ".join(f"{each.feature_name or each.metric_name}: {each[1]}" for each in self.violations)
+        return f"<Findings in {self.rows:,} rows: {found or 'no violation'}>"
+
     @property
     def table(self) -> pd.DataFrame:
         """The violations, one a row."""

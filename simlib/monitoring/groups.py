@@ -137,6 +137,9 @@ class AttributionBaseline:
     kind = "ModelExplainability"
     needs_labels = False
 
+    def __repr__(self) -> str:
+        return f"<AttributionBaseline: {', '.join(f'{name} {value:.3g}' for name, value in self.values.items())}>"
+
     @classmethod
     @checked
     def fit(

@@ -189,6 +189,10 @@ class ModelMonitor:
         endpoint.companions.append(self)
         self.sim.env.process(self._keep_schedule())
 
+    def __repr__(self) -> str:
+        runs = self.executions["status"].value_counts().to_dict()
+        return f"<ModelMonitor {self.name!r} of {self.endpoint.name}, {self.baseline.kind}: {runs or 'not run yet'}>"
+
     def _check_price(self) -> None:
         day = pricing.priced_on(self.sim.started_at.date())
         try:

@@ -42,6 +42,10 @@ class QualityEstimator:
     scores: tuple[float, ...] = ()
     chances: tuple[float, ...] = ()
 
+    def __repr__(self) -> str:
+        how = f"calibrated in {len(self.scores)} steps" if self.scores else "the scores as they are"
+        return f"<QualityEstimator at {self.threshold:g}, {how}>"
+
     @classmethod
     @checked
     def fit(cls, labels: SkipValidation[Any], scores: SkipValidation[Any], *, threshold: Share = 0.5) -> Self:
