@@ -44,6 +44,7 @@ ROOMS = (
     "simlib.monitoring",
     "simlib.monitoring.distances",
     "simlib.workload",
+    "simlib.platforms",
     "simlib.serving",
     "simlib.pricing",
     "simlib.scenarios",
@@ -53,6 +54,7 @@ ROOMS = (
     "simlib.plots",
 )
 RESULTS = {
+    "Finding",
     "Answer",
     "Artifact",
     "Forecast",

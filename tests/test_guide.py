@@ -20,6 +20,7 @@ SAID = {  # what an example must print; a page not named here need only run
     "experiments": "Leave out the first",
     "monitoring": "other truth: estimated",
     "multi-model": "Che's approximation 0.4",
+    "platforms": "ServerlessConfig.MemorySizeInMB – 8192 MB of memory > 6144 MB serverless limit",
     "results": "p99 off by",
     "serverless": "exactly 0.2231",
     "serving": "theory: one line 59.6 ms, four lines 320.0 ms",
