@@ -177,6 +177,42 @@ def test_copies_without_room_bring_as_many_instances_as_they_need_and_no_more() 
     assert len(told(bounded, "copy in service")) == 4
 
 
+def test_a_machine_on_its_way_is_not_sent_back_when_fewer_copies_wait() -> None:
+    def fewer(endpoint, sim):
+        yield sim.env.timeout(10.0)
+        endpoint.scale_to(4)
+
+    found = run(deploy(one(copy_count=5, cpus=2.0), max_instance_count=10), calls(), 600.0, fewer)
+    assert len(found.instances) == 3
+    assert (found.instances["ended"] == "").all()
+
+
+def test_a_copy_that_waits_gets_the_room_of_one_that_goes() -> None:
+    """Two copies of a fill the instance; one goes once it has answered, at 51 s, and b's copy starts in its place."""
+    other = serving.Component("b", MODEL, weight=0.0, cpus=2.0)
+
+    def make_room(endpoint, sim):
+        yield sim.env.timeout(50.5)
+        endpoint.scale_to(1, component="a")
+
+    found = run(deploy(one(copy_count=2, cpus=2.0), other), calls(50.0, 50.0), 200.0, make_room)
+    assert told(found, "copy gone")[0][0] == pytest.approx(51.0)
+    assert told(found, "copy starting")[-1][0] == pytest.approx(51.0)
+    assert told(found, "copy in service")[-1][0] == pytest.approx(51.0 + 15.0)
+
+
+def test_the_time_to_give_an_instance_back_begins_anew_with_each_idleness() -> None:
+    """Empty from 10 s on, used again from 200 to 250 s: with 300 s to wait it goes at 550 s, not at 310 s."""
+
+    def use(endpoint, sim):
+        for moment, copies in ((10.0, 0), (200.0, 1), (250.0, 0)):
+            yield sim.env.timeout(moment - sim.env.now)
+            endpoint.scale_to(copies)
+
+    found = run(deploy(one(), min_instance_count=0, idle_release_s=300.0), calls(), 900.0, use)
+    assert found.instances["draining_s"].iloc[0] == pytest.approx(550.0)
+
+
 def test_scaling_follows_the_load_and_an_empty_instance_is_given_back() -> None:
     busy = workload.from_trace(pd.DataFrame({"t": np.arange(0.0, 900.0, 0.25)}), time="t")  # four in work
     scaled = deploy(one(cpus=2.0, scaling=FOLLOW), min_instance_count=1, max_instance_count=4, idle_release_s=300.0)

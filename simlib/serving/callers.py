@@ -184,8 +184,7 @@ class Callers:
         """What it is served by is gone: work on it stops, and it fails unless it has its answer."""
         stretch = self._working.pop(caller.row, None)
         if stretch is not None:
-            self._count_work(stretch, self.env.now)
-            stretch.end = self.env.now
+            stretch.end = self.env.now  # what was worked is counted: a command comes after `advance`
         if caller.waits:
             self.settle(caller, FAILED)
 
