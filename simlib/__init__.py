@@ -31,6 +31,7 @@ from simlib.simulation import Simulation, simulate
 if TYPE_CHECKING:
     from simlib import (
         abtest,
+        advisor,
         artifacts,
         experiments,
         fairness,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         theory,
         workload,
     )
+    from simlib.advisor import advise
     from simlib.learning import predict, predictions, reveal
     from simlib.results import Run
 
@@ -53,6 +55,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "abtest",
+    "advisor",
     "artifacts",
     "experiments",
     "fairness",
@@ -69,6 +72,7 @@ _ROOMS = (
     "workload",
 )
 _LATER = {
+    "advise": "simlib.advisor",
     "Run": "simlib.results",
     "predict": "simlib.learning",
     "predictions": "simlib.learning",
@@ -82,6 +86,8 @@ __all__ = [
     "Run",
     "Simulation",
     "abtest",
+    "advise",
+    "advisor",
     "artifacts",
     "constant",
     "empirical",

@@ -168,9 +168,12 @@ def _check_can_travel(owner: str, parts: Mapping[str, object]) -> None:
 
 
 class Bar:
-    """A progress bar over runs that appears once they have taken two seconds; *shown* forces it on or off."""
+    """A progress bar over runs that appears once they have taken two seconds; *shown* forces it on or off.
 
-    def __init__(self, total: int, shown: bool | None) -> None:
+    Without a *total* it counts.
+    """
+
+    def __init__(self, total: int | None, shown: bool | None) -> None:
         self.total, self.shown, self.done, self.begun = total, shown, 0, time.monotonic()
         self.bar: Any = None
         if shown:
@@ -180,7 +183,7 @@ class Bar:
         """One more run is finished."""
         self.done += 1
         late = time.monotonic() - self.begun > SHOW_PROGRESS_AFTER_S
-        if self.bar is None and self.shown is None and late and self.done < self.total:
+        if self.bar is None and self.shown is None and late and self.done != self.total:
             self._show()
         elif self.bar is not None:
             self.bar.update(1)

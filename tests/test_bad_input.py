@@ -39,6 +39,7 @@ def sentence(call: Callable[[], object]) -> str:
 
 ROOMS = (
     "simlib",
+    "simlib.advisor",
     "simlib.artifacts",
     "simlib.fairness",
     "simlib.monitoring",
@@ -55,6 +56,7 @@ ROOMS = (
 )
 RESULTS = {
     "Finding",
+    "Advice",
     "Answer",
     "Artifact",
     "Forecast",

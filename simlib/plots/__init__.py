@@ -2,11 +2,13 @@
 
 Plots know nothing of the rest of the library.  Which room draws what: `one_run`, `many_runs`, `backlog`, `batch`,
 `curves`, `edge`, `money`, `ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
+`money`, `decisions`, `ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
 """
 
 from simlib.plots.backlog import backlog
 from simlib.plots.batch import batch
 from simlib.plots.curves import lines
+from simlib.plots.decisions import break_even, ranking, tornado
 from simlib.plots.edge import update
 from simlib.plots.ideas import cycle, stages
 from simlib.plots.many_runs import against_load, comparison, frontier, welch
@@ -20,6 +22,7 @@ __all__ = [
     "against_load",
     "backlog",
     "batch",
+    "break_even",
     "comparison",
     "cost_breakdown",
     "cost_by_volume",
@@ -28,9 +31,11 @@ __all__ = [
     "frontier",
     "gantt",
     "lines",
+    "ranking",
     "run",
     "stages",
     "tail",
+    "tornado",
     "update",
     "welch",
 ]

@@ -112,7 +112,7 @@ class Counts(Workload):
         return dataclasses.replace(self, counts=Numbers(np.diff(totals)))
 
     @property
-    def _period_s(self) -> float:
+    def period_s(self) -> float:
         return period_of(len(self.counts) * self.every_s)
 
 
@@ -157,7 +157,7 @@ class Files(Workload):
         return dataclasses.replace(self, count=whole(self.count * factor, "files"))
 
     @property
-    def _period_s(self) -> float:
+    def period_s(self) -> float:
         return DAY_S
 
 

@@ -38,7 +38,7 @@ class Recorded(Workload):
         return Thinned(self, factor) if factor < 1 else Copied(self, factor)
 
     @property
-    def _period_s(self) -> float:
+    def period_s(self) -> float:
         times = self.rows.times.values
         return period_of(times[-1] * len(times) / (len(times) - 1)) if times[-1] else DAY_S
 

@@ -109,12 +109,12 @@ class Workload:
         raise NotImplementedError
 
     def _repeated(self, days: float) -> "Workload":
-        if self._period_s is None:
+        if self.period_s is None:
             return Between(self, 0.0, days * DAY_S)
-        return Repeated(self, self._period_s, days)
+        return Repeated(self, self.period_s, days)
 
     @property
-    def _period_s(self) -> float | None:
+    def period_s(self) -> float | None:
         """After how long a repetition starts anew [s]; None for a kind that has no end."""
         return None
 
@@ -236,8 +236,8 @@ class Derived(Workload):
         return self.base.work_columns
 
     @property
-    def _period_s(self) -> float | None:
-        return self.base._period_s
+    def period_s(self) -> float | None:
+        return self.base.period_s
 
     def _scaled(self, factor: float) -> Workload:
         changed: Any = self
@@ -265,7 +265,7 @@ class Between(Derived):
         return self.base.expected(self.start_s, min(time_s, self.end_s))
 
     @property
-    def _period_s(self) -> float:
+    def period_s(self) -> float:
         return math.ceil(self.end_s / DAY_S) * DAY_S
 
 
@@ -327,5 +327,5 @@ class Repeated(Derived):
         return turns * self.base._expected_until(self.every_s) + self.base._expected_until(rest)
 
     @property
-    def _period_s(self) -> float:
+    def period_s(self) -> float:
         return math.ceil(self.days) * DAY_S
