@@ -1,8 +1,8 @@
 """Pictures: each draws a frame or an array, and returns in words what it shows.
 
 Plots know nothing of the rest of the library.  Which room draws what: `one_run`, `many_runs`, `backlog`, `batch`,
-`curves`, `edge`, `money`, `ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
-`money`, `decisions`, `ideas`, `pipelines`; they share `style` and, for what they are given, `checks`.
+`curves`, `edge`, `money`, `decisions`, `ideas`, `pipelines`; they share `style` and, for what they are given,
+`checks`.
 """
 
 from simlib.plots.backlog import backlog
