@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -202,6 +203,7 @@ class Server:
         settings = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         command = [sys.executable, "-m", "simlib", "serve", str(artifact), f"--port={port}", f"--log={self._log}"]
         self._process = subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        weakref.finalize(self, _end, self._process)  # whoever forgets to stop it leaves nothing behind
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
@@ -245,6 +247,11 @@ class Server:
     def log(self) -> pd.DataFrame:
         """The access log so far: one row a request, in the order of arrival."""
         return read_log(self._log) if self._kept is None else self._kept.copy()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
 
 
 @checked
