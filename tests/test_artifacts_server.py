@@ -2,12 +2,12 @@
 
 import json
 import socket
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import boto3
 import numpy as np
@@ -207,14 +207,15 @@ def test_what_cannot_be_served_is_said_in_a_sentence(tmp_path: Path) -> None:
         artifacts.Server(broken.path)
 
 
-def test_it_serves_inside_a_process_too(echo: Path, tmp_path: Path) -> None:
-    ports: list[int] = []
+def test_it_serves_inside_a_program_of_ones_own_too(echo: Path, tmp_path: Path) -> None:
     log = tmp_path / "access.jsonl"
-    options: dict[str, Any] = {"port": 0, "log": log, "ready": ports.append}
-    threading.Thread(target=artifacts.serve, args=(echo,), kwargs=options, daemon=True).start()
-    until = time.monotonic() + 20
-    while not ports and time.monotonic() < until:
-        time.sleep(0.02)
-    assert _post(f"http://127.0.0.1:{ports[0]}", "in a thread").data == b"in a thread"
-    time.sleep(0.2)
+    program = "import sys; from simlib import artifacts; artifacts.serve(*sys.argv[1:2], port=0, log=sys.argv[2], "
+    program += "ready=lambda port: print(port, flush=True))"
+    command = [sys.executable, "-c", program, str(echo), str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        port = int(running.stdout.readline())
+        assert _post(f"http://127.0.0.1:{port}", "in a program").data == b"in a program"
+        running.terminate()
+        assert running.wait(20) == 0
     assert json.loads(log.read_text().splitlines()[0])["status"] == "completed"
