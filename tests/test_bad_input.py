@@ -55,6 +55,7 @@ ROOMS = (
     "simlib.plots",
 )
 RESULTS = {
+    "Descriptor",
     "Finding",
     "Advice",
     "Answer",
