@@ -165,7 +165,8 @@ def test_the_switch_of_joblib_is_heeded() -> None:
 
 
 def test_dask_gives_the_same_bytes() -> None:
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     import joblib
 
     with (

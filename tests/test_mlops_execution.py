@@ -184,7 +184,7 @@ def test_a_fail_step_ends_the_execution():
 
 @pytest.mark.parametrize(("auc", "taken"), [(0.9, "yes"), (0.7, "no")])
 def test_real_python_decides_while_simulated_time_passes(auc, taken):
-    linear = pytest.importorskip("sklearn.linear_model")
+    from sklearn import linear_model as linear
 
     def prepare(rows):
         x = np.linspace(0, 1, rows).reshape(-1, 1)

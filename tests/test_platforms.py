@@ -2,6 +2,7 @@
 
 import re
 
+import botocore.session
 import pytest
 
 import simlib as sl
@@ -22,8 +23,7 @@ def test_every_name_is_a_parameter_of_some_config() -> None:
 
 def test_the_names_sagemaker_uses_are_in_its_api() -> None:
     """The API model says which members there are; each name of the table is one of them."""
-    botocore = pytest.importorskip("botocore.session")
-    session = botocore.get_session()
+    session = botocore.session.get_session()
     members = set()
     for service in ("sagemaker", "application-autoscaling", "sagemaker-runtime"):
         model = session.get_service_model(service)
