@@ -166,7 +166,6 @@ def test_the_switch_of_joblib_is_heeded() -> None:
 
 def test_dask_gives_the_same_bytes() -> None:
     import distributed
-
     import joblib
 
     with (
