@@ -49,8 +49,8 @@ def advise(
     Parameters
     ----------
     workload : Workload
-        Who calls, and when.  One period of it is simulated, or as many days as give 100,000 requests, and taken to be
-        like the rest of the horizon.
+        Who calls, and when.  One period of it is simulated, or as many days as give 20,000 requests, 60 at most, and
+        taken to be like the rest of the horizon.
     model : ModelProfile
         What one request costs; its service law is taken to hold on every option's hardware (assumption).
     max_p99_s : float or None

@@ -11,7 +11,8 @@ from simlib.parameters import Count, Flag, Positive, Share, Text, config
 from simlib.workload import Workload
 
 DAY_S = 86_400.0
-ENOUGH_REQUESTS = 100_000
+ENOUGH_REQUESTS = 20_000
+MOST_DAYS = 60.0  # of a sample; a scaling fleet decides every minute of them
 MOST_ERRORS = 0.01  # where the team does not say: beyond it, percentiles of the answers mean little
 
 
@@ -55,13 +56,13 @@ class Question:
         """How much is simulated [days]; the rest of the horizon is taken to be like it.
 
         One period of a workload that repeats itself (a trace, a night's files), else whole days until there are
-        enough requests, and never more than the horizon.
+        enough requests, and never more than the horizon or 60 days.
         """
         if self.workload.period_s is not None:
             return min(self.horizon_days, self.workload.period_s / DAY_S)
         a_day = self.workload.expected(0.0, self.horizon_days * DAY_S) / self.horizon_days
         wanted = math.ceil(ENOUGH_REQUESTS / a_day) if a_day else math.inf
-        return min(self.horizon_days, max(1.0, wanted))
+        return min(self.horizon_days, MOST_DAYS, max(1.0, wanted))
 
     @property
     def horizons_per_sample(self) -> float:
