@@ -32,7 +32,7 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 	@echo "== types"
 	@$(IN_VENV) -m mypy
 	@echo "== tests"
-	@$(IN_VENV) -m pytest tests --ignore=tests/browser $(PYTEST_FLAGS)
+	@$(IN_VENV) -m pytest tests --ignore=tests/browser -n 2 --dist loadfile $(PYTEST_FLAGS)
 	@echo "== lanes, every array index checked"
 	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$PWD/.venv/numba-boundscheck" \
 		$(IN_VENV) -m pytest tests/test_lanes.py tests/test_containers.py tests/test_queue_lane.py \
