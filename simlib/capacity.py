@@ -1,5 +1,7 @@
 """What the record tells of the capacity that was there, and when: instances, workers, billed hours."""
 
+import math
+
 import numpy as np
 
 from simlib import pricing
@@ -40,7 +42,13 @@ def desired_at(snapshot: Snapshot, moments: np.ndarray) -> np.ndarray:
 
 
 def instance_hours(snapshot: Snapshot) -> float:
-    """Hours of all instances from their machine being up to their end, each rounded up to whole seconds."""
+    """Hours of all instances from their machine being up to their end, each rounded up as its platform bills it."""
     lives = snapshot.instances
     up, gone = np.array(lives["machine_up_s"]), np.minimum(lives["gone_s"], snapshot.end_s)
-    return pricing.billed_seconds((gone - up)[up < snapshot.end_s], "sagemaker_hosting") / 3600
+    variant, counted = np.array(lives["variant"], dtype=int), up < snapshot.end_s
+    fleets = getattr(snapshot.deployment, "fleets", (snapshot.deployment,) * len(snapshot.variants))
+    return math.fsum(
+        pricing.machine(fleet.instance_type).billed_hours((gone - up)[counted & (variant == v)])
+        for v, fleet in enumerate(fleets)
+        if (variant == v).any()
+    )

@@ -8,7 +8,8 @@ import pandas as pd
 from simlib.capacity import capacity_s, instance_hours
 from simlib.record import ARRIVED, BILLED_MS, BUSY_NS, COMPLETED, INSIDE, PROVISIONED_MS, Requests, Snapshot
 
-BY_THE_INSTANCE = ("sagemaker_hosting", "sagemaker_batch_transform")
+BY_THE_INSTANCE = ("sagemaker_hosting", "sagemaker_batch_transform", "online_prediction", "compute")
+_OF_A_MACHINE = ("instance-hour", "node-hour", "vm-hour")  # and not of a GPU in it
 
 
 class InvariantError(AssertionError):
@@ -64,16 +65,16 @@ def _bill_adds_up(invoice: pd.DataFrame) -> None:
 
 def _bill_is_of_this_run(snapshot: Snapshot) -> None:
     """The time on the bill is that of the instances, and of the containers' work, in the record."""
-    metered = [meter.service for meter in snapshot.meters]
-    by_the_instance = next((name for name in metered if name in BY_THE_INSTANCE), BY_THE_INSTANCE[0])
-    on_bill = {by_the_instance: 0.0, "sagemaker_serverless": 0.0}
+    on_bill = {"instances": 0.0, "sagemaker_serverless": 0.0}
     for meter in snapshot.meters:
-        if meter.service in on_bill and "usage" not in meter.sku:  # usage: a container's existence, not its work
+        if meter.service in BY_THE_INSTANCE and meter.unit in _OF_A_MACHINE:
+            on_bill["instances"] += meter.quantity
+        elif meter.service in on_bill and "usage" not in meter.sku:  # usage: a container's existence, not its work
             on_bill[meter.service] += meter.quantity
     parts = [snapshot, *([snapshot.shadow] if snapshot.shadow else [])]
     hours = math.fsum(instance_hours(part) for part in parts)
     worked = float(snapshot.tally[:, :, [BILLED_MS, PROVISIONED_MS]].sum()) / 1000
-    for service, there in ((by_the_instance, hours), ("sagemaker_serverless", worked)):
+    for service, there in (("instances", hours), ("sagemaker_serverless", worked)):
         if not math.isclose(on_bill[service], there, rel_tol=1e-9, abs_tol=1e-9):
             raise InvariantError(f"I5 bill: {service} counts {on_bill[service]:g}, the record {there:g}.")
 

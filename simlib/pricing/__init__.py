@@ -8,6 +8,7 @@
 
 from simlib.pricing.catalog import CATALOG_DATE, Price, price, priced_on
 from simlib.pricing.invoice import FreeTier, SavingsPlan, invoice
+from simlib.pricing.machines import Machine, Owner, Use, machine, region_of
 from simlib.pricing.meters import (
     HOURS_PER_MONTH,
     KB_PER_GB,
@@ -32,9 +33,12 @@ __all__ = [
     "HOURS_PER_MONTH",
     "KB_PER_GB",
     "FreeTier",
+    "Machine",
     "Meter",
+    "Owner",
     "Price",
     "SavingsPlan",
+    "Use",
     "azure_vms",
     "billed_seconds",
     "cloudwatch_alarms",
@@ -43,10 +47,12 @@ __all__ = [
     "hosting_hours",
     "invoice",
     "job_hours",
+    "machine",
     "marketplace_hours",
     "price",
     "priced_on",
     "provisioned_concurrency",
+    "region_of",
     "s3_requests",
     "serverless_seconds",
     "sns_requests",

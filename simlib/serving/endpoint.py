@@ -16,7 +16,7 @@ from simlib.serving.capture import Captured, check_rows
 from simlib.serving.demand import chunks
 from simlib.serving.hosted import Hosted
 from simlib.serving.realtime import RealTime, named
-from simlib.serving.served import check_on_offer, retry_rules
+from simlib.serving.served import check_machine, retry_rules
 from simlib.serving.station import Rules, Station
 from simlib.workload.stream import TARGET
 
@@ -49,7 +49,7 @@ class Endpoint(Hosted):
         _check_targets(workload, [variant.name for variant in self.variants])
         everyone = (*self.variants, *([deployment.shadow] if deployment.shadow else []))
         for kind in {variant.instance_type: None for variant in everyone}:
-            check_on_offer(sim, "sagemaker_hosting", kind, f"instance_type={kind!r}")
+            check_machine(sim, kind)
         self.station = Station(_rules(deployment, log=log), workers, chunks(sim, workload, deployment, share=share))
         self.station.advance(sim.env.now)
         self.station.weigh([variant.weight for variant in self.variants])

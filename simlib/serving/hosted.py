@@ -90,8 +90,10 @@ class Hosted(Served):
         for v, variant in enumerate(self.variants):
             lives = [i for i in self.instances if i.variant == v and i.machine_up_s < now]
             lived = [min(i.gone_s, now) - i.machine_up_s for i in lives]
-            hours = pricing.billed_seconds(lived, "sagemaker_hosting") / 3600
+            what = pricing.machine(variant.instance_type)
+            hours = what.billed_hours(lived)
             of = f" ({variant.name})" if len(self.variants) > 1 else ""
-            yield pricing.hosting_hours(variant.instance_type, hours, item=f"{variant.instance_type} instances{of}")
-            yield pricing.endpoint_storage(self.deployment.volume_size_in_gb, hours, item=f"Storage{of}")
+            yield from what.meters(hours, item=f"{variant.instance_type} instances{of}", region=self.sim.region)
+            if what.platform == "aws":  # the other two price neither the disk of a node nor what goes through it
+                yield pricing.endpoint_storage(self.deployment.volume_size_in_gb, hours, item=f"Storage{of}")
         yield from self.payloads()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Text, Whole, config, nearest
 from simlib.serving.capture import Capture
@@ -70,7 +71,8 @@ class Variant:
     weight : float
         Its share of the requests is its weight divided by the sum of the weights (SageMaker: `InitialVariantWeight`).
     instance_type : str
-        Machine of the catalog, e.g. "ml.m5.large"; decides the price, not the speed.
+        Machine of the catalog: "ml.m5.large" is SageMaker's, "n1-standard-4" or "n1-standard-4+1xNVIDIA_TESLA_T4" is
+        Vertex AI's, "Standard_DS3_v2" Azure ML's.  Decides the price, not the speed.
     initial_instance_count, workers : int
         Instances at the start, and requests one instance works on at once.
     """
@@ -94,7 +96,7 @@ class RealTime:
     model : ModelProfile
         What one request costs; its service law is the time on this deployment's own hardware.
     instance_type : str
-        Machine of the price catalog.
+        Machine of the price catalog, of SageMaker, Vertex AI or Azure ML (see `Variant`).
     initial_instance_count, workers : int
         Instances at the start, and requests one instance works on at once.
     routing : "RANDOM" | "LEAST_OUTSTANDING_REQUESTS" | "SHARED_QUEUE"
@@ -203,6 +205,9 @@ class RealTime:
             yield "bound on arrival", True, "U", "undocumented: a request waits at the instance it was routed to"
         yield from self.instance_life.assumptions()
         yield from scaling_assumptions(self.policies)
+        machines = [pricing.machine(fleet.instance_type) for fleet in self.fleets]
+        for one in {each.platform: each for each in machines}.values():
+            yield from one.assumptions()
 
 
 def named(variants: Sequence[Variant], name: str | None) -> int:

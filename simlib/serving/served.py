@@ -1,5 +1,6 @@
 """What every running deployment is: a name, a workload, a station in the lanes, and the record it leaves."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -114,14 +115,18 @@ class Served:
         raise NotImplementedError
 
     def payloads(self) -> Iterator[pricing.Meter]:
-        """What went in with each request that reached the model, and out with each answer."""
+        """What went in with each request that reached the model, and out with each answer, where that has a price."""
         gb_in, gb_out = 0.0, 0.0
-        for variant, sent in zip(self.variants, self.station.lane.tally.sum(axis=1), strict=True):
+        priced = [pricing.machine(getattr(variant, "instance_type", "")).platform == "aws" for variant in self.variants]
+        for variant, sent in itertools.compress(
+            zip(self.variants, self.station.lane.tally.sum(axis=1), strict=True), priced
+        ):
             model: ModelProfile = variant.model
             reached = sent[[COMPLETED, TIMED_OUT, FAILED]].sum()
             gb_in += model.request_kb * float(reached) / pricing.KB_PER_GB
             gb_out += model.response_kb * float(sent[COMPLETED]) / pricing.KB_PER_GB
-        yield from pricing.data_processed(gb_in, gb_out)
+        if any(priced):
+            yield from pricing.data_processed(gb_in, gb_out)
 
 
 def retry_rules(retry: Retry | None, status: int) -> dict[str, Any]:
@@ -136,7 +141,22 @@ def retry_rules(retry: Retry | None, status: int) -> dict[str, Any]:
     }
 
 
-def check_on_offer(sim: "Simulation", service: str, sku: str, parameter: str) -> None:
+def check_machine(sim: "Simulation", instance_type: str, use: pricing.Use = "hosting") -> None:
+    """A machine without a price in the region is told before the work begins, not with the bill.
+
+    Raises
+    ------
+    ParameterError
+        Naming the instance type and what is on offer.
+    """
+    what = pricing.machine(instance_type, use)
+    for sku, _, _ in what.parts:
+        check_on_offer(sim, what.service, sku, f"instance_type={instance_type!r}", platform=what.platform)
+
+
+def check_on_offer(
+    sim: "Simulation", service: str, sku: str, parameter: str, *, platform: pricing.Owner = "aws"
+) -> None:
     """What has no price in the region is told before the work begins, not with the bill.
 
     Raises
@@ -144,9 +164,9 @@ def check_on_offer(sim: "Simulation", service: str, sku: str, parameter: str) ->
     ParameterError
         Naming *parameter* and what is on offer.
     """
-    day = pricing.priced_on(sim.started_at.date())
+    day, region = pricing.priced_on(sim.started_at.date()), pricing.region_of(platform, sim.region)
     try:
-        pricing.price(service, sku, region=sim.region, as_of=day)
+        pricing.price(service, sku, region=region, platform=platform, as_of=day)
     except ParameterError as error:
         reason = str(error).removeprefix("price: ")
-        raise ParameterError(f"deploy: {parameter}, region={sim.region!r}: {reason}") from None
+        raise ParameterError(f"deploy: {parameter}, region={region!r}: {reason}") from None

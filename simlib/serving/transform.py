@@ -34,7 +34,7 @@ from simlib.serving.flow import (
     send,
 )
 from simlib.serving.minutes import histogram_of, tally_of
-from simlib.serving.served import Served, check_on_offer
+from simlib.serving.served import Served, check_machine
 from simlib.turns import LIFE, pause
 
 if TYPE_CHECKING:
@@ -121,9 +121,7 @@ class TransformJobs(Served):
     ) -> None:
         super().__init__(sim, deployment, workload, name, log=log)
         self.variants = [OnlyVariant(deployment.model, deployment.max_concurrent_transforms)]
-        check_on_offer(
-            sim, "sagemaker_batch_transform", deployment.instance_type, f"instance_type={deployment.instance_type!r}"
-        )
+        check_machine(sim, deployment.instance_type, "batch_transform")
         self.instances: list[Instance] = []
         self.jobs: list[Job] = []
         self.desired_log: list[tuple[float, int, int]] = [(sim.env.now, 0, 0)]
@@ -353,8 +351,8 @@ class TransformJobs(Served):
         kind, now = self.deployment.instance_type, self.sim.env.now
         begun = [job for job in self.jobs if job.started_s < now]
         lived = [min(job.ended_s, now) - job.started_s for job in begun for _ in job.machines]
-        hours = pricing.billed_seconds(lived, "sagemaker_batch_transform") / 3600
-        yield pricing.job_hours("batch_transform", kind, hours, item=f"{kind} batch transform")
+        what = pricing.machine(kind, "batch_transform")
+        yield from what.meters(what.billed_hours(lived), item=f"{kind} batch transform", region=self.sim.region)
 
 
 def _rows(job: Job, now: float, sent: np.ndarray) -> tuple[np.ndarray, ...]:
