@@ -14,6 +14,7 @@ counts, and for each hour a histogram of latencies on a logarithmic scale, whose
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -354,13 +355,15 @@ class Run:
         if variant is not None:
             measured = np.flatnonzero((log.arrival >= begin) & (log.variant == variant))
         status = log.status[measured]
-        counts = np.bincount(status, minlength=7)
+        counts = np.array([np.count_nonzero(status == number) for number in range(len(STATUSES))])
+        latencies = log.finish[measured] - log.arrival[measured]
+        if counts[COMPLETED] < len(status):
+            latencies = latencies[status == COMPLETED]
         counts[ARRIVED] = len(status)
-        latencies = (log.finish[measured] - log.arrival[measured])[status == COMPLETED]
         if not len(latencies):
             return counts, [math.nan] * len(QUANTILES), math.nan
         mean = float(latencies.mean())
-        return counts, np.quantile(latencies, list(QUANTILES.values()), overwrite_input=True).tolist(), mean
+        return counts, quantiles(latencies, tuple(QUANTILES.values())), mean
 
     def _folded(self, begin: float, variant: int | None) -> tuple[np.ndarray, list[float], float]:
         """The same from the tally and the histogram."""
@@ -438,6 +441,22 @@ class Run:
             If the file is not such a run.
         """
         return cls(*keeping.read(Path(path)))
+
+
+def quantiles(values: np.ndarray, shares: Sequence[float]) -> list[float]:
+    """`numpy.quantile` of *values*, which come back in another order, at ascending *shares*: the same bytes, sooner.
+
+    numpy looks for one order statistic at a time four times as fast as for several at once.
+    """
+    found, done = [], 0  # of the values before number *done* none is greater than one behind them
+    for share in shares:
+        place = share * (len(values) - 1)
+        below = int(place)
+        values[done:].partition(below - done)
+        low, part, done = values[below], place - below, below
+        high = values[below + 1 :].min() if part else low
+        found.append(float(low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)))
+    return found
 
 
 def folded_quantile(bins: np.ndarray, share: float) -> float:

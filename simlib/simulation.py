@@ -67,6 +67,7 @@ class Deployed(Protocol):
     @property
     def run(self) -> "Run": ...
     def advance(self) -> None: ...
+    def expect(self, until_s: float) -> None: ...
 
 
 class Deployment(Protocol):
@@ -219,6 +220,8 @@ class Simulation:
         """
         end = _end("run", self.env.now, hours=hours, days=days, until_s=until_s)
         self.interrupted = False  # a run that was stopped goes on from there
+        for endpoint in self.endpoints:
+            endpoint.expect(end)
         with _ctrl_c(self._interrupt), closing(_Bar(end - self.env.now, progress)) as bar:
             self.env.process(self._look(end, bar))
             while not self.interrupted and self.env.peek() < end:

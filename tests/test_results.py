@@ -12,7 +12,7 @@ import simlib as sl
 from simlib import pricing, serving, workload
 from simlib.invariants import InvariantError
 from simlib.record import ARRIVED, BUSY_NS, COMPLETED, STATUSES
-from simlib.results import Run, folded_quantile
+from simlib.results import Run, folded_quantile, quantiles
 
 MODEL = sl.ModelProfile("tagger", service=sl.lognormal(mean=0.5, cv=0.8), request_kb=300, response_kb=2)
 CALLS = workload.bursty(2.0, 12.0, 300.0, 60.0)
@@ -146,6 +146,13 @@ def test_a_folded_run_says_the_same(routing, warm_up_hours):
         assert other[name] == pytest.approx(one[name], rel=1e-12)
     pd.testing.assert_frame_equal(exact.timeline(), folded.timeline())
     folded.check()
+
+
+def test_quantiles_are_numpys_to_the_last_bit():
+    rng, shares = np.random.default_rng(3), (0.5, 0.95, 0.99)
+    for n in [*range(1, 250), 10_007]:
+        values = rng.exponential(1, n).round(1 if n % 3 else 17)  # with ties, and without
+        assert quantiles(values.copy(), shares) == np.quantile(values, shares).tolist()
 
 
 def test_a_folded_quantile_is_within_one_percent():

@@ -33,9 +33,8 @@ def chunks(sim: "Simulation", workload: "Workload", deployment: RealTime, *, sha
 
     for block in workload.blocks(sim.rng(workload.name, "arrivals")):
         n = len(block.times)
-        services = np.empty((len(variants), n))
-        for v, variant in enumerate(variants):
-            services[v] = variant.model.service.durations(n, streams[v], block.work)
+        drawn = [v.model.service.durations(n, s, block.work) for v, s in zip(variants, streams, strict=True)]
+        services = drawn[0][None] if len(drawn) == 1 else np.stack(drawn)
         if deployment.speed != 1.0:
             services /= deployment.speed
         picks = _asked_for(block, variants, _numbers(to_variant, n))

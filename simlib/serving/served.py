@@ -56,6 +56,12 @@ class Served:
         if self.station.now < self.sim.env.now:
             self.station.advance(self.sim.env.now)
 
+    def expect(self, until_s: float) -> None:
+        """Requests will be served until *until_s*: a log of all of them is made at once, not piece by piece."""
+        station = getattr(self, "station", None)  # edge fleets and batch jobs have none, some tell theirs in SimPy
+        if self._logs and isinstance(station, Station):
+            station.expect(self.workload.expected(self.sim.env.now, until_s))
+
     def tell(self, kind: str, detail: str, variant: int | None = None) -> None:
         """Note an event about this endpoint or one of its variants."""
         part = f"/{self.variants[variant].name}" if variant is not None and len(self.variants) > 1 else ""

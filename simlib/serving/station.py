@@ -83,7 +83,7 @@ class Station:
 
     def __init__(self, rules: Rules, workers: Sequence[int], chunks: Iterable[Chunk], *, chunk: int = CHUNK) -> None:
         self.workers = tuple(workers)
-        self._chunks = _cut(chunks, chunk)
+        self._chunks, self._chunk = _cut(chunks, chunk), chunk
         self._exhausted = False
         self._place_of: dict[int, tuple[int, int]] = {}  # instance → (variant, place)
         self._lent = False
@@ -103,6 +103,11 @@ class Station:
     def arrived(self) -> int:
         """Requests that have come to the door so far."""
         return int(self.lane.state[0]["first_row"] + self.lane.state[0]["cursor"])
+
+    def expect(self, requests: float) -> None:
+        """About so many *requests* more will come: make room for them in the log, and for what chance may add."""
+        if requests > self._chunk:
+            self._make_room_in_log(self.rows + int(requests + 5 * requests**0.5))
 
     # --- the flow ---
 
