@@ -1,0 +1,82 @@
+"""What a student is told, in both languages: by `check` at once, and by the feedback after grading."""
+
+from simlib.languages import Language
+
+WORDS: dict[str, dict[Language, str]] = {
+    # kinds of values
+    "nothing": {"en": "nothing yet", "es": "nada todavía"},
+    "truth": {"en": "True or False", "es": "True o False"},
+    "number": {"en": "a number", "es": "un número"},
+    "text": {"en": "a text", "es": "un texto"},
+    "list": {"en": "a list of shape {detail}", "es": "una lista de forma {detail}"},
+    "table": {"en": "a table with {detail}", "es": "una tabla con {detail}"},
+    "other": {"en": "something else ({detail})", "es": "otra cosa ({detail})"},
+    "function": {"en": "a function", "es": "una función"},
+    "in unit": {"en": "{kind}, in {unit}", "es": "{kind}, en {unit}"},
+    # check
+    "unknown question": {
+        "en": "There is no question {question!r} here; it has {known}.",
+        "es": "No hay ninguna pregunta {question!r} aquí; hay {known}.",
+    },
+    "not attempted": {
+        "en": "{question}: nothing here yet. Write {answer} in the cell above, run that cell, then run this one.",
+        "es": "{question}: todavía no hay nada. Escribe {answer} en la celda de arriba, ejecútala y luego esta.",
+    },
+    "right": {
+        "en": "{question}: right on {passed} of {count}. {note}",
+        "es": "{question}: correcto en {passed} de {count}. {note}",
+    },
+    "note hidden": {
+        "en": "Marks come from other numbers of the same kind.",
+        "es": "La nota se obtiene con otros números del mismo tipo.",
+    },
+    "wrong": {
+        "en": "{question}: right on {passed} of {count} so far.",
+        "es": "{question}: correcto en {passed} de {count} por ahora.",
+    },
+    "case": {"en": "  with {case}", "es": "  con {case}"},
+    "got": {"en": "  got       {got}", "es": "  obtenido  {got}"},
+    "expected": {"en": "  expected  {expected}", "es": "  esperado  {expected}"},
+    "wrong kind": {
+        "en": "  got       {got}\n  expected  {expected}",
+        "es": "  obtenido  {got}\n  esperado  {expected}",
+    },
+    "raised": {"en": "  stopped with {error}", "es": "  se detuvo con {error}"},
+    "hint": {"en": "Hint {number} of {count}: {hint}", "es": "Pista {number} de {count}: {hint}"},
+    "open": {
+        "en": "{question} is read by a person: write in your own words. It is worth {points:g} points.",
+        "es": "{question} la lee una persona: escribe con tus palabras. Vale {points:g} puntos.",
+    },
+    "given changed": {
+        "en": "Note: `given` is not as it was handed out; the examples hold for the original numbers.",
+        "es": "Aviso: `given` no está como se entregó; los ejemplos valen para los números originales.",
+    },
+    # policies
+    "policy keys": {
+        "en": "{question}: a policy is a dictionary with {known}; got {got}.",
+        "es": "{question}: una política es un diccionario con {known}; se obtuvo {got}.",
+    },
+    "policy bound": {
+        "en": "{question}: {name}={value} is not possible: it should be {wanted}.",
+        "es": "{question}: {name}={value} no es posible: debería ser {wanted}.",
+    },
+    "one of": {"en": "one of {choices}", "es": "uno de {choices}"},
+    "between": {"en": "a number from {low:g} to {high:g}", "es": "un número de {low:g} a {high:g}"},
+    "whole between": {
+        "en": "a whole number from {low:g} to {high:g}",
+        "es": "un número entero de {low:g} a {high:g}",
+    },
+    "at most": {"en": "at most {bound}", "es": "como máximo {bound}"},
+    "at least": {"en": "at least {bound}", "es": "como mínimo {bound}"},
+    "kept": {"en": "kept", "es": "se cumple"},
+    "broken": {"en": "not kept", "es": "no se cumple"},
+    "figure": {
+        "en": "  {name} = {value}, asked: {wanted}: {verdict}",
+        "es": "  {name} = {value}, se pide {wanted}: {verdict}",
+    },
+}
+
+
+def say(key: str, language: Language, **parts: object) -> str:
+    """The sentence *key* in *language*, with its parts."""
+    return WORDS[key][language].format(**parts)
