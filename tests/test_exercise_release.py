@@ -139,7 +139,7 @@ def test_the_language_of_messages(tmp_path, monkeypatch):
     assert current() == "es"
     monkeypatch.setenv("SIMLIB_LANG", "en_GB.UTF-8")
     assert current() == "en"
-    with pytest.raises(ParameterError, match="language=\"fr\"|language='fr'"):
+    with pytest.raises(ParameterError, match="'fr' is not possible"):
         choose("fr")
 
 
