@@ -151,6 +151,7 @@ def random_history(seed: int, routing: int, *, log: bool = True, fold: bool = Fa
     rules = Rules(
         routing,
         queue_limit=int(rng.integers(0, 9)) if rng.random() < 0.6 else lanes.NO_LIMIT,
+        refusal=record.THROTTLED if seed % 3 == 0 else record.REJECTED,
         timeout_s=patience * scale if rng.random() < 0.8 else np.inf,
         cancel_on_timeout=bool(rng.integers(2)),
         max_attempts=int(rng.integers(1, 5)),
@@ -160,6 +161,7 @@ def random_history(seed: int, routing: int, *, log: bool = True, fold: bool = Fa
         log=log,
         fold=fold,
     )
+    rules = rules._replace(limit_grows=routing == lanes.SHARED_QUEUE and bounded(rules) and seed % 2 == 0)
     requests = Chunk(arrivals * scale, services * scale, rng.random(n), rng.random(n), rng.random(n))
     end = (float(arrivals[-1]) * 1.02 + 0.125) * scale
     decisions = []
@@ -169,6 +171,11 @@ def random_history(seed: int, routing: int, *, log: bool = True, fold: bool = Fa
         what = str(rng.choice(["open", "weigh", "kill", "drain"]))
         decisions.append(Decision(at * scale, what, rng.random(), lasting * scale, tuple(weights.tolist())))
     return History(rules, workers, requests, life(decisions, instances, variants, end), end)
+
+
+def bounded(rules: Rules) -> bool:
+    """Whether a line has a limit."""
+    return rules.queue_limit != lanes.NO_LIMIT
 
 
 def life(decisions: Iterable[Decision], instances: int, variants: int, end: float) -> list[Command]:
@@ -228,7 +235,9 @@ def small_histories(draw: st.DrawFn, routing: int) -> History:
         max_attempts=draw(st.integers(1, 3)),
         backoff_base_s=draw(eighths(0, 1)),
         backoff_factor=draw(st.sampled_from([1.0, 2.0])),
+        refusal=draw(st.sampled_from([record.REJECTED, record.THROTTLED])),
     )
+    rules = rules._replace(limit_grows=routing == lanes.SHARED_QUEUE and bounded(rules) and draw(st.booleans()))
     workers = draw(st.tuples(*[st.integers(1, 2)] * variants))
     arrivals = np.sort(numbers(eighths(0, end)))
     services = np.stack([numbers(eighths(0, 3)) for _ in range(variants)])

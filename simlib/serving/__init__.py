@@ -14,6 +14,8 @@ from simlib.serving.hardware import speed_of
 from simlib.serving.multimodel import MultiModel
 from simlib.serving.packages import Package, PackageRefusedError, pack
 from simlib.serving.realtime import RealTime, Retry, Variant
+from simlib.serving.replica_tracking import ReplicaTracking
+from simlib.serving.rule_scaling import Rule, RuleScaling
 from simlib.serving.scaling import BacklogTracking, ScheduledScaling, Step, StepScaling, TargetTracking
 from simlib.serving.serverless import Serverless
 from simlib.serving.versus_cloud import Network, versus_cloud
@@ -34,7 +36,10 @@ __all__ = [
     "Package",
     "PackageRefusedError",
     "RealTime",
+    "ReplicaTracking",
     "Retry",
+    "Rule",
+    "RuleScaling",
     "Samples",
     "ScheduledScaling",
     "Serverless",

@@ -9,17 +9,15 @@ from pydantic import Field
 from simlib.model import Law, ModelProfile, lognormal
 from simlib.parameters import Count, Flag, NonNegative, Positive, Text, Whole, checked, config
 from simlib.serving.fleet import InstanceLife
+from simlib.serving.metrics import BACKLOG_METRICS, COMPONENT_METRICS, SERVERLESS_METRICS
 from simlib.serving.scaling import (
-    BACKLOG_METRICS,
-    COMPONENT_METRICS,
-    SERVERLESS_METRICS,
     Scaling,
     Step,
     StepScaling,
-    Watching,
     check_published,
     common_bounds,
     scaling_assumptions,
+    watched,
 )
 
 if TYPE_CHECKING:
@@ -158,7 +156,7 @@ class Asynchronous:
         for name, source in _ASSUMPTIONS.items():
             if getattr(self, name) == getattr(usual, name):
                 yield name, getattr(self, name), "U", source
-        if any(isinstance(policy, Watching) and policy.metric in BACKLOG_METRICS for policy in self.policies):
+        if any(metric in BACKLOG_METRICS for policy in self.policies for metric in watched(policy)):
             yield "backlog per instance at zero instances", "backlog / 1", "U", "undocumented"
             yield "backlog metrics", "as at the period's end", "U", "AWS averages samples within the period"
         yield from self.instance_life.assumptions()

@@ -7,6 +7,7 @@ guide).
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from simlib.serving.metrics import BACKLOG_METRICS, CALLS, Metric
 from simlib.serving.readings import Readings
+from simlib.serving.replica_tracking import ReplicaTracking
+from simlib.serving.rule_scaling import Rule, RuleScaling
 from simlib.serving.scaling import (
-    BACKLOG_METRICS,
-    CALLS,
+    Deciding,
     Scaling,
     ScheduledScaling,
     StepScaling,
     TargetTracking,
-    Watching,
     common_bounds,
+    watched,
 )
 from simlib.turns import ALARM as ALARMS
 from simlib.turns import METRIC, POLICY, SCHEDULE, pause
@@ -95,7 +98,7 @@ class Autoscaler:
     def _story(self, policy: Scaling) -> Story:
         if isinstance(policy, ScheduledScaling):
             return self._keep_schedule(policy)
-        watcher = Tracking(self, policy) if isinstance(policy, TargetTracking) else Stepping(self, policy)
+        watcher = _watcher(self, policy)
         self.watchers.append(watcher)
         return watcher.watch()
 
@@ -139,6 +142,7 @@ class Autoscaler:
         if wanted < self.desired:
             self.in_cooldown_until = self.env.now + largest.in_cooldown_s
             self.endpoint.set_desired(self.variant, wanted, largest.ask.why)
+            largest.scaled_in()
 
     # --- schedules ---
 
@@ -157,38 +161,67 @@ class Autoscaler:
         return max(0.0, (moment - self.endpoint.sim.date()).total_seconds())
 
 
+def _watcher(scaler: Autoscaler, policy: Deciding) -> "_Watcher":
+    if isinstance(policy, TargetTracking):
+        return Tracking(scaler, policy)
+    if isinstance(policy, ReplicaTracking):
+        return Windowed(scaler, policy)
+    return Ruled(scaler, policy) if isinstance(policy, RuleScaling) else Stepping(scaler, policy)
+
+
 class _Watcher:
-    """What the two watching policies share: a metric, read at the end of each period, and told to alarms."""
+    """What the watching policies share: metrics, read at the end of each period."""
 
     must_agree = False  # whether nothing scales in without it
     in_cooldown_s = 0.0
 
-    def __init__(self, scaler: Autoscaler, policy: Watching) -> None:
+    def __init__(self, scaler: Autoscaler, policy: Deciding) -> None:
         self.scaler, self.policy, self.ask = scaler, policy, Ask()
 
     def watch(self) -> Story:
         """At the end of each period [t, t + p) of the clock: read, and decide when the value is known."""
         env, period, delay = self.scaler.env, self.policy.period_s, self.policy.metric_delay_s
-        readings = Readings(self.scaler.endpoint, self.scaler.variant, self.policy.metric)
+        readings = [Readings(self.scaler.endpoint, self.scaler.variant, metric) for metric in self.metrics]
         yield pause(env, period - env.now % period, METRIC)
         while True:
-            value = readings.take()
-            if math.isnan(value) and (self.policy.metric, self.policy.no_calls) == (CALLS, "zero"):
-                value = 0.0
-            pause(env, delay, ALARMS).callbacks.append(partial(self._known, value))
+            values = tuple(self.without_gaps(reading.take()) for reading in readings)
+            pause(env, delay, ALARMS).callbacks.append(partial(self._known, values))
             yield pause(env, period, METRIC)
 
-    def _known(self, value: float, _: simpy.Event) -> None:
-        self.ask = self.decide(value)
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is read."""
+        return watched(self.policy)
+
+    def without_gaps(self, value: float) -> float:
+        """What a value read counts as; NaN where there is none."""
+        return value
+
+    def _known(self, values: tuple[float, ...], _: simpy.Event) -> None:
+        self.ask = self.decide(*values)
         if self.ask.wanted is not None:
             self.scaler.settle_soon()
 
-    def decide(self, value: float) -> Ask:
-        """What to ask for now that a new value of the metric is known; NaN where there is none."""
+    def decide(self, *values: float) -> Ask:
+        """What to ask for now that a new value of each metric is known; NaN where there is none."""
         raise NotImplementedError
+
+    def scaled_in(self) -> None:
+        """The fleet follows this policy's ask for less."""
 
     def scaled_out(self, before: int) -> None:
         """The fleet follows this policy's ask for more; it was *before*."""
+
+
+class _Alarmed(_Watcher):
+    """A watcher whose one metric is told to alarms, as CloudWatch does."""
+
+    policy: TargetTracking | StepScaling
+
+    def without_gaps(self, value: float) -> float:
+        """Zero for a period without calls, where the policy says so."""
+        silent = math.isnan(value) and (self.policy.metric, self.policy.no_calls) == (CALLS, "zero")
+        return 0.0 if silent else value
 
     def tell(self, alarm: Alarm, value: float) -> bool:
         """The alarm takes in the value; a change of state goes to the event log.  Returns whether it is on."""
@@ -200,7 +233,7 @@ class _Watcher:
         return alarm.on
 
 
-class Tracking(_Watcher):
+class Tracking(_Alarmed):
     """Follows a `TargetTracking` policy: AlarmHigh and AlarmLow."""
 
     policy: TargetTracking
@@ -213,8 +246,9 @@ class Tracking(_Watcher):
         self.must_agree, self.in_cooldown_s = not policy.disable_scale_in, policy.in_cooldown_s
         self.out_cooldown_until = -math.inf
 
-    def decide(self, value: float) -> Ask:
+    def decide(self, *values: float) -> Ask:
         """Out while AlarmHigh is on, in while AlarmLow is."""
+        (value,) = values
         high, low = self.tell(self.high, value), self.tell(self.low, value)
         now = self.scaler.env.now
         if math.isnan(value) or not (high or (low and self.must_agree)) or (high and now < self.out_cooldown_until):
@@ -231,7 +265,7 @@ class Tracking(_Watcher):
             self.out_cooldown_until = self.scaler.env.now + self.policy.out_cooldown_s
 
 
-class Stepping(_Watcher):
+class Stepping(_Alarmed):
     """Follows a `StepScaling` policy: one alarm, and a step for how far beyond the threshold the metric is."""
 
     policy: StepScaling
@@ -249,11 +283,12 @@ class Stepping(_Watcher):
         self.in_cooldown_s = policy.cooldown_s
         self.base, self.out_cooldown_until = 0, -math.inf
 
-    def decide(self, value: float) -> Ask:
+    def decide(self, *values: float) -> Ask:
         """While the alarm is on, ask for the step in which the metric lies.
 
         A period without data that counts as breaching is taken for the value nearest to the threshold.
         """
+        (value,) = values
         on, now, desired = self.tell(self.alarm, value), self.scaler.env.now, self.scaler.desired
         if not on or (math.isnan(value) and self.policy.missing_data != "breaching"):
             return Ask(now)
@@ -272,3 +307,87 @@ class Stepping(_Watcher):
         """In the cooldown that begins now, steps count from the capacity there was before it."""
         if not self._cooling:
             self.base, self.out_cooldown_until = before, self.scaler.env.now + self.policy.cooldown_s
+
+
+class Windowed(_Watcher):
+    """Follows a `ReplicaTracking` policy: the largest target of the last minutes."""
+
+    policy: ReplicaTracking
+    must_agree = True
+
+    def __init__(self, scaler: Autoscaler, policy: ReplicaTracking) -> None:
+        super().__init__(scaler, policy)
+        self.targets: deque[tuple[float, int]] = deque()  # (when, target), oldest first
+        self.called_s = self.woke_s = scaler.env.now
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is watched, and whether anybody calls."""
+        return self.policy.metric, "RequestsPerMinute"
+
+    def decide(self, *values: float) -> Ask:
+        """Follow the largest target that is not too old; at zero, wake where somebody called."""
+        value, calls = values
+        now, desired = self.scaler.env.now, self.scaler.desired
+        self.called_s = now if calls else self.called_s
+        if desired == 0 and self.policy.min_capacity == 0:
+            return self._at_zero(now, calls)
+        if not math.isnan(value):
+            replicas = self.scaler.endpoint.in_service(self.scaler.variant)
+            self.targets.append((now, self.policy.target_for(replicas, value)))
+        while self.targets and self.targets[0][0] <= now - self.policy.window_s:
+            self.targets.popleft()
+        wanted = max((target for _, target in self.targets), default=desired)
+        wanted = min(max(wanted, self.policy.min_capacity, 1), self.scaler.highest)
+        why = f"{self.policy.metric} {value:.4g}, target {self.policy.target:g}"
+        if self._idle(now):
+            return Ask(now, False, 0, f"no request for {now - self.called_s:g} s")
+        return Ask(now, wanted > desired, wanted, why)
+
+    def _at_zero(self, now: float, calls: float) -> Ask:
+        if not calls:
+            return Ask(now, False, 0)
+        self.woke_s = now
+        self.targets.clear()
+        return Ask(now, True, self.policy.initial_capacity, "called while at zero")
+
+    def _idle(self, now: float) -> bool:
+        policy = self.policy
+        silent, awake = now - self.called_s >= policy.idle_scaledown_s, now - self.woke_s >= policy.min_scaleup_s
+        return policy.min_capacity == 0 and silent and awake
+
+
+class Ruled(_Watcher):
+    """Follows a `RuleScaling` policy: rules over windows of their own, and the time of the last action."""
+
+    policy: RuleScaling
+
+    def __init__(self, scaler: Autoscaler, policy: RuleScaling) -> None:
+        super().__init__(scaler, policy)
+        longest = max(rule.window_s for rule in policy.rules)
+        self.seen: deque[tuple[float, dict[Metric, float]]] = deque(maxlen=max(1, math.ceil(longest / policy.period_s)))
+        self.acted_s = -math.inf
+
+    def decide(self, *values: float) -> Ask:
+        """What the rules ask for together."""
+        now, desired = self.scaler.env.now, self.scaler.desired
+        self.seen.append((now, dict(zip(self.metrics, values, strict=True))))
+        aggregated = [self._aggregate(rule) for rule in self.policy.rules]
+        wanted = self.policy.wanted(desired, aggregated, now - self.acted_s)
+        fired = [rule for rule, value in zip(self.policy.rules, aggregated, strict=True) if rule.fires(value)]
+        why = "; ".join(f"{rule.metric} {rule.operator} {rule.threshold:g}" for rule in fired)
+        more = any(rule.outward for rule in fired)
+        return Ask(now, more, wanted if wanted != desired else None, why)
+
+    def _aggregate(self, rule: Rule) -> float:
+        since = self.scaler.env.now - rule.window_s
+        values = [values[rule.metric] for at, values in self.seen if at > since]
+        return rule.aggregate([value for value in values if not math.isnan(value)])
+
+    def scaled_out(self, before: int) -> None:
+        """The cooldowns of all rules count from here."""
+        self.acted_s = self.scaler.env.now
+
+    def scaled_in(self) -> None:
+        """The cooldowns of all rules count from here."""
+        self.acted_s = self.scaler.env.now

@@ -10,7 +10,8 @@ from simlib.model import ModelProfile
 from simlib.parameters import Count, NonNegative, Positive, Text, Whole, config
 from simlib.serving.fleet import InstanceLife
 from simlib.serving.hardware import instance_types
-from simlib.serving.scaling import COMPONENT_METRICS, Scaling, Watching, common_bounds, scaling_assumptions
+from simlib.serving.metrics import COMPONENT_METRICS
+from simlib.serving.scaling import Scaling, common_bounds, scaling_assumptions, watched
 
 if TYPE_CHECKING:
     from simlib.serving.copies import ComponentsEndpoint
@@ -55,9 +56,10 @@ class Component:
     def __post_init__(self) -> None:
         common_bounds(self.policies)
         for policy in self.policies:
-            if isinstance(policy, Watching) and policy.metric not in COMPONENT_METRICS:
+            odd = [metric for metric in watched(policy) if metric not in COMPONENT_METRICS]
+            if odd:
                 raise ValueError(
-                    f"scaling: metric={policy.metric!r} is not one of inference components; "
+                    f"scaling: metric={odd[0]!r} is not one of inference components; "
                     f"it should be one of {', '.join(COMPONENT_METRICS)}."
                 )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from simlib import pricing
 from simlib.parameters import NonNegative, ParameterError, Text, checked, nearest
-from simlib.record import Snapshot
+from simlib.record import REJECTED, THROTTLED, Snapshot
 from simlib.serving import lanes
 from simlib.serving.capture import Captured, check_rows
 from simlib.serving.demand import chunks
@@ -110,13 +110,21 @@ def _check_targets(workload: "Workload", names: list[str]) -> None:
             raise ParameterError(f"deploy: the workload asks for variant {asked!r}; {nearest(asked, names)}")
 
 
+def _limit_grows(deployment: RealTime) -> bool:
+    """A line at each instance is of that instance anyway."""
+    shared, bounded = deployment.routing == "SHARED_QUEUE", deployment.queue_limit is not None
+    return shared and bounded and deployment.queue_limit_of == "instance"
+
+
 def _rules(deployment: RealTime, *, log: bool) -> Rules:
     return Rules(
         routing=getattr(lanes, deployment.routing),
         queue_limit=lanes.NO_LIMIT if deployment.queue_limit is None else deployment.queue_limit,
+        limit_grows=_limit_grows(deployment),
+        refusal=REJECTED if deployment.refusal == 503 else THROTTLED,
         timeout_s=deployment.invocation_timeout_s,
         cancel_on_timeout=deployment.cancel_on_timeout,
         log=log,
         fold=not log,
-        **retry_rules(deployment.retry, 503),
+        **retry_rules(deployment.retry, deployment.refusal),
     )

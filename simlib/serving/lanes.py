@@ -41,7 +41,6 @@ from simlib.record import (
     NOBODY,
     ON_DEMAND,
     PROVISIONED_MS,
-    REJECTED,
     RETRIED,
     SETUP_NS,
     THROTTLED,
@@ -84,6 +83,8 @@ RULES = np.dtype(
     [
         ("routing", "i8"),
         ("queue_limit", "i8"),  # waiting only
+        ("limit_grows", "?"),  # SHARED_QUEUE: the limit is that of each instance in service
+        ("refusal", "i8"),  # the status of who is refused: REJECTED (503) or THROTTLED (429)
         ("timeout_s", "f8"),
         ("cancel_on_timeout", "?"),
         ("max_attempts", "i8"),
@@ -456,7 +457,7 @@ def attempt(lane, i, k, t, until):
     else:
         taken = join_routed(lane, v, i, k, t, until)
     if not taken:
-        refuse(lane, v, i, k, t, REJECTED, until)
+        refuse(lane, v, i, k, t, lane.rules[0].refusal, until)
 
 
 @inlined
@@ -562,7 +563,7 @@ def join_shared(lane, v, i, k, t, until):
         if start <= latest:
             take_shared(lane, v, s, i, k, t, start, until)
             return True
-    if variant.line_length >= rules.queue_limit:
+    if variant.line_length >= rules.queue_limit * (variant.serving if rules.limit_grows else 1):
         return False
     k = remember(lane, i, k)
     lane.requests[k].variant = v

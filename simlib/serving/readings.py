@@ -6,7 +6,18 @@ A reading looks at the lane's counts for the minutes since the one before, so it
 import math
 from typing import TYPE_CHECKING
 
-from simlib.record import BUSY_NS, COMPLETED, EXPIRED, FAILED, LATENCY_NS, NO_CAPACITY, REJECTED, TIMED_OUT
+from simlib.record import (
+    ARRIVED,
+    BUSY_NS,
+    COMPLETED,
+    EXPIRED,
+    FAILED,
+    LATENCY_NS,
+    NO_CAPACITY,
+    REJECTED,
+    RETRIED,
+    TIMED_OUT,
+)
 
 if TYPE_CHECKING:
     from simlib.serving.served import Scalable
@@ -30,7 +41,7 @@ class Readings:
         self._at = self.endpoint.sim.env.now
         return value
 
-    # --- metrics, named as `scaling.Metric` names them ---
+    # --- metrics, named as `metrics.Metric` names them ---
 
     def _InvocationsPerInstance(self) -> float:
         return round(self._since(SHARES), 9) or math.nan  # 600 thirds are 200, and no more
@@ -46,6 +57,22 @@ class Readings:
         busy, seconds = self._since(BUSY_NS) / 1e9, self.endpoint.sim.env.now - self._at
         instances = self.endpoint.in_service(self.variant)
         return 100 * busy / seconds / instances if instances else math.nan
+
+    def _WorkerUtilization(self) -> float:
+        return self._CPUUtilization() / self.endpoint.station.workers[self.variant]
+
+    def _DutyCycle(self) -> float:
+        busy = self._CPUUtilization()
+        return busy if math.isnan(busy) else min(100.0, busy)
+
+    def _RequestsPerMinutePerInstance(self) -> float:
+        if not self.endpoint.in_service(self.variant):
+            return math.nan
+        return self._since(SHARES) * 60.0 / (self.endpoint.sim.env.now - self._at)
+
+    def _RequestsPerMinute(self) -> float:
+        attempts = self._since(ARRIVED) + self._since(RETRIED)
+        return attempts * 60.0 / (self.endpoint.sim.env.now - self._at)
 
     def _ConcurrentRequestsPerModel(self) -> float:
         instances = self.endpoint.in_service(self.variant)

@@ -11,15 +11,8 @@ from simlib.model import ModelProfile
 from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Text, Whole, config, nearest
 from simlib.serving.capture import Capture
 from simlib.serving.fleet import InstanceLife
-from simlib.serving.scaling import (
-    BACKLOG_METRICS,
-    COMPONENT_METRICS,
-    SERVERLESS_METRICS,
-    Scaling,
-    check_published,
-    common_bounds,
-    scaling_assumptions,
-)
+from simlib.serving.metrics import BACKLOG_METRICS, COMPONENT_METRICS, SERVERLESS_METRICS
+from simlib.serving.scaling import Scaling, check_published, common_bounds, scaling_assumptions
 
 if TYPE_CHECKING:
     from simlib.serving.endpoint import Endpoint
@@ -103,7 +96,13 @@ class RealTime:
         How a request finds its instance.  The first two are SageMaker's (RANDOM its default): a request is bound on
         arrival and waits there.  SHARED_QUEUE is the one line of queueing theory (M/G/c).
     queue_limit : int or None
-        How many may wait at one instance (SHARED_QUEUE: in the one line) before a request is refused with 503.
+        How many may wait at one instance (SHARED_QUEUE: in the one line, see `queue_limit_of`) before a request is
+        refused.
+    queue_limit_of : "line" | "instance"
+        With SHARED_QUEUE, whether `queue_limit` is of the whole line, or of each instance in service and so grows with
+        the fleet.  Azure ML lets 2 * workers * instances requests in: "instance" with queue_limit=workers.
+    refusal : 503 | 429
+        HTTP status of a refused request: 503 on SageMaker, 429 on Azure ML and Vertex AI.
     invocation_timeout_s : float
         A caller waits no longer than this for an answer [s]; 60 on SageMaker.
     cancel_on_timeout : bool
@@ -122,7 +121,7 @@ class RealTime:
         How many of the requests are copied [%].
     retry : Retry or None
         What callers do when refused; None: they give up.
-    scaling : TargetTracking, StepScaling, ScheduledScaling, or several of them
+    scaling : TargetTracking, StepScaling, ScheduledScaling, ReplicaTracking, RuleScaling, or several of them
         How the number of instances follows the load; each variant follows them on its own.
     data_capture : Capture or None
         Which requests are kept for monitoring, with the rows they carry (`Simulation.deploy(…, rows=)`).
@@ -134,6 +133,8 @@ class RealTime:
     workers: Count = field(default=1, kw_only=True)
     routing: Routing = field(default="RANDOM", kw_only=True)
     queue_limit: Whole | None = field(default=None, kw_only=True)
+    queue_limit_of: Literal["line", "instance"] = field(default="line", kw_only=True)
+    refusal: Refusal = field(default=503, kw_only=True)
     invocation_timeout_s: Positive = field(default=60.0, kw_only=True)
     cancel_on_timeout: Flag = field(default=False, kw_only=True)
     variants: tuple[Variant, ...] | None = field(default=None, kw_only=True)

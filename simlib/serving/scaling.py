@@ -12,55 +12,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from simlib.parameters import Count, Flag, NonNegative, Positive, Real, Share, Text, Whole, config
+from simlib.serving.bounds import check_bounds
+from simlib.serving.metrics import CALLS, Metric, NoCalls
+from simlib.serving.replica_tracking import ReplicaTracking
+from simlib.serving.rule_scaling import RuleScaling
 from simlib.serving.schedules import Schedule, schedule
-
-Metric = Literal[
-    "InvocationsPerInstance",
-    "ConcurrentRequestsPerModel",
-    "CPUUtilization",
-    "ModelLatency",
-    "Invocation5XXErrors",
-    "ServerlessProvisionedConcurrencyUtilization",
-    "ApproximateBacklogSize",
-    "ApproximateBacklogSizePerInstance",
-    "HasBacklogWithoutCapacity",
-    "ApproximateAgeOfOldestRequest",
-    "InvocationsPerCopy",
-    "ConcurrentRequestsPerCopy",
-    "NoCapacityInvocationFailures",
-]
-"""What a policy can watch, for one variant over one period.
-
-InvocationsPerInstance: the sum, over the attempts in the period, of 1 / instances in service at that moment (SageMaker
-developer guide: each request sends 1/numberOfInstances); where nobody called, see `no_calls`.
-ConcurrentRequestsPerModel: requests waiting or in work at the period's end, per instance in service.
-CPUUtilization: busy workers per instance in percent, so two busy workers are 200 (the guide's trap: it sums cores).
-ModelLatency: mean [s] of those completed in the period; missing where there are none.
-Invocation5XXErrors: rejected, timed out and failed requests.
-ServerlessProvisionedConcurrencyUtilization, the only one of serverless endpoints: mean containers in work, those on
-demand included, per container kept warm at the period's end (AWS: concurrent executions divided by the
-allocated provisioned concurrency); missing where none is kept warm.
-
-Of asynchronous endpoints alone, as at the period's end: ApproximateBacklogSize: requests waiting or in process;
-ApproximateBacklogSizePerInstance: the same per instance in service, at zero instances / 1 (assumption);
-HasBacklogWithoutCapacity: 1 where there is a backlog and no instance, else 0; ApproximateAgeOfOldestRequest [s] of
-those in the backlog, 0 without one.
-
-Of inference components alone: InvocationsPerCopy, as per instance; ConcurrentRequestsPerCopy: requests in work, their
-mean over the period, and waiting, at its end, per copy in service (AWS averages samples of both, every 10 s);
-NoCapacityInvocationFailures: calls in the period that found no copy.
-"""
-
-CALLS: Metric = "InvocationsPerInstance"
-NoCalls = Literal["missing", "zero"]
-BACKLOG_METRICS = (
-    "ApproximateBacklogSize",
-    "ApproximateBacklogSizePerInstance",
-    "HasBacklogWithoutCapacity",
-    "ApproximateAgeOfOldestRequest",
-)
-SERVERLESS_METRICS = ("ServerlessProvisionedConcurrencyUtilization",)
-COMPONENT_METRICS = ("InvocationsPerCopy", "ConcurrentRequestsPerCopy", "NoCapacityInvocationFailures")
 
 
 @config
@@ -120,7 +76,7 @@ class TargetTracking:
     disable_scale_in: Flag = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check_bounds(self.min_capacity, self.max_capacity)
+        check_bounds(self.min_capacity, self.max_capacity)
 
 
 @config
@@ -207,7 +163,7 @@ class StepScaling:
     no_calls: NoCalls = field(default="missing", kw_only=True)
 
     def __post_init__(self) -> None:
-        _check_bounds(self.min_capacity, self.max_capacity)
+        check_bounds(self.min_capacity, self.max_capacity)
         if not self.steps:
             raise ValueError("steps=() is not possible: there should be at least one Step.")
         ordered = sorted(self.steps, key=lambda s: -math.inf if s.lower is None else s.lower)
@@ -269,7 +225,7 @@ class ScheduledScaling:
         if self.min_capacity is None and self.max_capacity is None:
             raise ValueError("give min_capacity=, max_capacity= or both.")
         if self.min_capacity is not None and self.max_capacity is not None:
-            _check_bounds(self.min_capacity, self.max_capacity)
+            check_bounds(self.min_capacity, self.max_capacity)
         _ = self.schedule  # says what is wrong with it
 
     @property
@@ -278,13 +234,16 @@ class ScheduledScaling:
         return schedule(self.when, self.timezone)
 
 
-Watching = TargetTracking | StepScaling
-Scaling = TargetTracking | StepScaling | ScheduledScaling
+Watching = TargetTracking | StepScaling | ReplicaTracking
+Deciding = TargetTracking | StepScaling | ReplicaTracking | RuleScaling
+Scaling = TargetTracking | StepScaling | ReplicaTracking | RuleScaling | ScheduledScaling
 
 
-def _check_bounds(lowest: int, highest: int) -> None:
-    if lowest > highest:
-        raise ValueError(f"min_capacity={lowest} is not possible: it should be at most max_capacity={highest}.")
+def watched(policy: Scaling) -> tuple[Metric, ...]:
+    """The metrics that a policy watches; none for a schedule."""
+    if isinstance(policy, RuleScaling):
+        return tuple(dict.fromkeys(rule.metric for rule in policy.rules))
+    return (policy.metric,) if isinstance(policy, Watching) else ()
 
 
 def common_bounds(policies: Sequence[Scaling]) -> tuple[int, int]:
@@ -295,7 +254,7 @@ def common_bounds(policies: Sequence[Scaling]) -> tuple[int, int]:
     ValueError
         If they do not agree.
     """
-    bounds = {(policy.min_capacity, policy.max_capacity) for policy in policies if isinstance(policy, Watching)}
+    bounds = {(policy.min_capacity, policy.max_capacity) for policy in policies if isinstance(policy, Deciding)}
     if len(bounds) > 1:
         raise ValueError(
             f"scaling: all policies should have the same min_capacity and max_capacity, not {sorted(bounds)}."
@@ -306,8 +265,9 @@ def common_bounds(policies: Sequence[Scaling]) -> tuple[int, int]:
 def check_published(policies: Sequence[Scaling], endpoint: str, *missing: str) -> None:
     """Raise where a policy watches a metric that such an endpoint does not publish: it would never act."""
     for policy in policies:
-        if isinstance(policy, Watching) and policy.metric in missing:
-            raise ValueError(f"scaling: metric={policy.metric!r} is not possible: {endpoint} does not publish it.")
+        for metric in watched(policy):
+            if metric in missing:
+                raise ValueError(f"scaling: metric={metric!r} is not possible: {endpoint} does not publish it.")
 
 
 def scaling_assumptions(policies: Sequence[Scaling]) -> Iterator[tuple[str, object, str, str]]:
@@ -318,7 +278,12 @@ def scaling_assumptions(policies: Sequence[Scaling]) -> Iterator[tuple[str, obje
         yield "scaling: wanted", "ceil(instances * metric / target)", "U", source
     if any((policy.out_datapoints, policy.in_datapoints, policy.in_factor) == (3, 15, 0.9) for policy in tracking):
         yield "scaling: alarms", "3 above target, 15 below 0.9 of it", "S", "seen by users in the alarms AWS makes"
-    if any(isinstance(p, Watching) and (p.metric, p.no_calls) == (CALLS, "missing") for p in policies):
+    if any(
+        isinstance(p, TargetTracking | StepScaling) and (p.metric, p.no_calls) == (CALLS, "missing") for p in policies
+    ):
         yield "scaling: no_calls", "missing", "U", "AWS said so once, and later that a metric of zero is published"
-    if any(isinstance(policy, Watching) and policy.metric_delay_s == 0 for policy in policies):
+    for policy in policies:
+        if isinstance(policy, ReplicaTracking | RuleScaling):
+            yield from policy.assumptions()
+    if any(isinstance(policy, Deciding) and policy.metric_delay_s == 0 for policy in policies):
         yield "scaling: metric_delay_s", 0.0, "U", "undocumented: how long a period's value takes to be known"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from simlib.model import Law, ModelProfile, lognormal
 from simlib.parameters import Count, Positive, Whole, config
 from simlib.serving.realtime import Retry
-from simlib.serving.scaling import Scaling, Watching, common_bounds, scaling_assumptions
+from simlib.serving.scaling import Scaling, common_bounds, scaling_assumptions, watched
 
 if TYPE_CHECKING:
     from simlib.serving.containers import ServerlessEndpoint
@@ -84,9 +84,10 @@ class Serverless:
             )
         common_bounds(self.policies)
         for policy in self.policies:
-            if isinstance(policy, Watching) and policy.metric != UTILIZATION:
+            odd = [metric for metric in watched(policy) if metric != UTILIZATION]
+            if odd:
                 raise ValueError(
-                    f"scaling: metric={policy.metric!r} is not published for serverless endpoints; "
+                    f"scaling: metric={odd[0]!r} is not published for serverless endpoints; "
                     f"it should be {UTILIZATION!r}."
                 )
             if policy.max_capacity is not None and policy.max_capacity > self.max_concurrency:

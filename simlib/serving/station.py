@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlib.record import BINS, COLD, NOBODY, TALLIES, Requests
+from simlib.record import BINS, COLD, NOBODY, REJECTED, TALLIES, Requests
 from simlib.serving import lanes
 from simlib.serving.lanes import Lane
 
@@ -49,6 +49,8 @@ class Rules(NamedTuple):
 
     routing: int
     queue_limit: int = lanes.NO_LIMIT
+    limit_grows: bool = False
+    refusal: int = REJECTED
     timeout_s: float = np.inf
     cancel_on_timeout: bool = False
     max_attempts: int = 1

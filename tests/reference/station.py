@@ -165,7 +165,7 @@ class ReferenceStation:
                 break
             caller.instance = record.NOBODY
             if caller.attempts >= rules.max_attempts:
-                self.note(caller, record.REJECTED)
+                self.note(caller, rules.refusal)
                 return
             wait = rules.backoff_base_s * rules.backoff_factor ** (caller.attempts - 1.0)
             if rules.backoff_jitter:
@@ -244,7 +244,8 @@ class ReferenceStation:
                 return False
             line, caller.instance = instance.line, instance.number
         must_wait = not line.idle or bool(line.waiting)
-        if must_wait and len(line.waiting) >= self.rules.queue_limit:
+        instances = len(self.fleet(caller.variant)) if self.rules.limit_grows else 1
+        if must_wait and len(line.waiting) >= self.rules.queue_limit * instances:
             return False
         if self.rules.routing != lanes.SHARED_QUEUE:
             self.instance_of(caller).outstanding += 1
