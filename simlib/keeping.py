@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from simlib.files import in_one_step, why
 from simlib.parameters import ParameterError, from_json, to_json
 from simlib.record import Requests, Snapshot
 
@@ -21,17 +22,13 @@ def write(path: Path, snapshot: Snapshot, warm_up_hours: float) -> None:
     ParameterError
         If the file cannot be written.
     """
-    draft = path.with_name(path.name + ".part")
     story, arrays = _told(snapshot)
     story |= {"format": FORMAT, "warm_up_hours": warm_up_hours}
     try:
-        with draft.open("wb") as file:
+        with in_one_step(path) as file:
             np.savez_compressed(file, allow_pickle=False, story=np.array(json.dumps(story)), **arrays)
-        draft.replace(path)
     except OSError as error:
-        raise ParameterError(f"save: {str(path)!r} cannot be written: {error.strerror or error}.") from None
-    finally:
-        draft.unlink(missing_ok=True)
+        raise ParameterError(f"save: {str(path)!r} cannot be written: {why(error)}.") from None
 
 
 def read(path: Path) -> tuple[Snapshot, float]:
@@ -50,7 +47,7 @@ def read(path: Path) -> tuple[Snapshot, float]:
             raise KeyError("format")
         warm_up_hours, snapshot = float(story.pop("warm_up_hours")), _retold(story, arrays)
     except OSError as error:
-        raise ParameterError(f"load: {str(path)!r} cannot be read: {error.strerror or error}.") from None
+        raise ParameterError(f"load: {str(path)!r} cannot be read: {why(error)}.") from None
     except ParameterError:  # a config that this version cannot make; its words say which
         raise
     except Exception:  # whatever a damaged zip makes its readers raise

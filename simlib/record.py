@@ -32,6 +32,17 @@ BINS = OCTAVES * BINS_PER_OCTAVE + 1  # bin 0 holds what is shorter than 1 us
 
 NOBODY = -1
 
+SHARES = -1  # not a column of the tally: the sum of 1 / instances in service over the attempts
+
+
+def counted(tables: Any, variant: int, column: int, first: int, last: int) -> np.ndarray:
+    """What stands in a column in minute *first*, in those after it up to *last*, and in *last*; shape (3,).
+
+    *tables* have a tally and per_instance.
+    """
+    counts = tables.per_instance[variant] if column == SHARES else tables.tally[variant, :, column]
+    return np.array([counts[first], counts[first + 1 : last + 1].sum(), counts[last]], float)
+
 
 class Requests(NamedTuple):
     """The log: one entry for each request that has arrived, in arrival order; times in seconds, NaN if it never was."""

@@ -16,9 +16,10 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -66,6 +67,8 @@ class Deployed(Protocol):
 
     @property
     def run(self) -> "Run": ...
+    @property
+    def stations(self) -> list[Any]: ...
     def advance(self) -> None: ...
     def expect(self, until_s: float) -> None: ...
 
@@ -136,7 +139,7 @@ class Simulation:
         self.region = region
         self.interrupted = False
         self.endpoints: list[Deployed] = []
-        self._log = log
+        self.log = log
         self._events: list[Event] = []
 
     # --- randomness and calendar ---
@@ -177,7 +180,7 @@ class Simulation:
             Its `run` tells what came of it.
         """
         name = f"endpoint-{len(self.endpoints) + 1}"
-        endpoint = deployment.deploy(self, workload, name, log=self._log == "exact", from_cold=from_cold)
+        endpoint = deployment.deploy(self, workload, name, log=self.log == "exact", from_cold=from_cold)
         if rows is not None:
             endpoint.carry(rows)
         self.endpoints.append(endpoint)
@@ -218,18 +221,28 @@ class Simulation:
         Ctrl-C stops at the next look; everything up to there stands, and runs are marked partial.  The progress bar
         shows itself after two seconds; *progress* forces it on or off.
         """
-        end = _end("run", self.env.now, hours=hours, days=days, until_s=until_s)
+        self.run_in_parts([_end("run", self.env.now, hours=hours, days=days, until_s=until_s)], progress=progress)
+
+    def run_in_parts(
+        self, ends_s: Sequence[float], after: Callable[[], None] = lambda: None, *, progress: bool | None
+    ) -> None:
+        """Run as `run` does to the last of *ends_s* [s, ascending]; on the way call *after* at each of them."""
+        begin, end = self.env.now, ends_s[-1]
         self.interrupted = False  # a run that was stopped goes on from there
         for endpoint in self.endpoints:
             endpoint.expect(end)
-        with _ctrl_c(self._interrupt), closing(_Bar(end - self.env.now, progress)) as bar:
+        with _ctrl_c(self._interrupt), closing(_Bar(end - begin, progress)) as bar:
             self.env.process(self._look(end, bar))
-            while not self.interrupted and self.env.peek() < end:
-                self.env.step()
-            if not self.interrupted:
-                self.env.run(until=end)
-        for endpoint in self.endpoints:
-            endpoint.advance()
+            for stop in ends_s:
+                while not self.interrupted and self.env.peek() < stop:
+                    self.env.step()
+                if not self.interrupted:
+                    self.env.run(until=stop)
+                for endpoint in self.endpoints:
+                    endpoint.advance()
+                if self.interrupted:
+                    break
+                after()
 
     @checked
     def run_to(self, event: Annotated[simpy.Event, SkipValidation]) -> None:
@@ -279,6 +292,7 @@ def simulate(
     progress: Flag | None = None,
     region: Text = "us-east-1",
     replication: Whole = 0,
+    checkpoint: str | Path | None = None,
 ) -> "Run":
     """Serve *workload* with *deployment* for *hours* or *days*, and return what came of it.
 
@@ -291,6 +305,9 @@ def simulate(
     log : "auto" | "exact" | "folded"
         "exact" keeps every request; "folded" keeps counts a minute and latency histograms, whose percentiles are
         within 1 %; "auto" is exact up to 20 million expected requests.
+    checkpoint : path or None
+        A file that holds the run as it was at the end of its last day.  Where it exists, the run goes on from there,
+        whatever stopped it, and ends with the same bytes; a longer run of the same may go on from it too.
 
     Raises
     ------
@@ -313,7 +330,11 @@ def simulate(
         )
     sim = Simulation(seed, region=region, replication=replication, log=log)
     endpoint = sim.deploy(deployment, workload)
-    if to_its_end:
+    if checkpoint is not None:
+        from simlib.checkpoint import run_with_checkpoints
+
+        run_with_checkpoints(sim, endpoint, end, Path(checkpoint), progress=progress)
+    elif to_its_end:
         sim.run_to(endpoint.done)
         end = sim.env.now
     else:

@@ -25,6 +25,7 @@ from simlib.record import (
     TALLIES,
     TIMED_OUT,
     Requests,
+    counted,
 )
 from simlib.serving.minutes import latency_bins
 from simlib.serving.station import longer
@@ -232,6 +233,10 @@ class Callers:
         for stretch in self._working.values():
             self._count_work(stretch, until)
         self.now = until
+
+    def counted(self, variant: int, column: int, first: int, last: int) -> np.ndarray:
+        """What stands in a column of the tally in minute *first*, in those after it up to *last*, and in *last*."""
+        return counted(self.lane, variant, column, first, last)
 
     def waiting_and_running(self) -> np.ndarray:
         """Requests waiting and in work now, for each variant: shape (variants, 2)."""

@@ -67,6 +67,11 @@ class Endpoint(Hosted):
         if self.shadow is not None:
             self.shadow.advance()
 
+    @property
+    def stations(self) -> list[Station]:
+        """Its own, and that of the shadow."""
+        return super().stations + (self.shadow.stations if self.shadow is not None else [])
+
     @checked
     def set_weights(self, weights: Mapping[Text, NonNegative]) -> None:
         """From now on requests go to variants in proportion to these weights; those not named keep theirs."""

@@ -16,6 +16,7 @@ from simlib.record import (
     NO_CAPACITY,
     REJECTED,
     RETRIED,
+    SHARES,
     TIMED_OUT,
 )
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from simlib.serving.served import Scalable
 
 ERRORS = (REJECTED, EXPIRED, TIMED_OUT, FAILED)
-SHARES = -1  # not a column of the tally: the sum of 1 / instances in service over the attempts
 
 
 class Readings:
@@ -107,14 +107,13 @@ class Readings:
 
     def _ApproximateAgeOfOldestRequest(self) -> float:
         now = self.endpoint.sim.env.now
-        return now - float(self.endpoint.station.inside()["arrival"].min(initial=now))
+        return now - min(now, self.endpoint.station.oldest_s())
 
     def _since(self, column: int) -> float:
         """What was counted in a column of the tally since the last reading."""
-        lane = self.endpoint.station.lane
-        counts = lane.per_instance[self.variant] if column == SHARES else lane.tally[self.variant, :, column]
         first, last = int(self._at / 60.0), int(self.endpoint.sim.env.now / 60.0)
-        before, self._before[column] = self._before.get(column, 0.0), float(counts[last])
+        then, since, now = self.endpoint.station.counted(self.variant, column, first, last).tolist()
+        before, self._before[column] = self._before.get(column, 0.0), now
         if first == last:
-            return self._before[column] - before
-        return float(counts[first]) - before + float(counts[first + 1 : last + 1].sum())
+            return now - before
+        return then - before + since

@@ -56,10 +56,15 @@ class Served:
         if self.station.now < self.sim.env.now:
             self.station.advance(self.sim.env.now)
 
+    @property
+    def stations(self) -> list[Station]:
+        """Whose memory holds all its requests; none where they do not travel in the lanes."""
+        station = getattr(self, "station", None)
+        return [station] if isinstance(station, Station) else []
+
     def expect(self, until_s: float) -> None:
         """Requests will be served until *until_s*: a log of all of them is made at once, not piece by piece."""
-        station = getattr(self, "station", None)  # edge fleets and batch jobs have none, some tell theirs in SimPy
-        if self._logs and isinstance(station, Station):
+        for station in self.stations if self._logs else []:
             station.expect(self.workload.expected(self.sim.env.now, until_s))
 
     def tell(self, kind: str, detail: str, variant: int | None = None) -> None:

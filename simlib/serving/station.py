@@ -4,16 +4,18 @@ A `Station` is what the SimPy side holds.  It loads chunks of requests as the cl
 enough before each step (so that the compiled code never has to ask), and names instances where lanes name places.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from simlib.record import BINS, COLD, NOBODY, REJECTED, TALLIES, Requests
+from simlib.record import BINS, COLD, NOBODY, REJECTED, TALLIES, Requests, counted
 from simlib.serving import lanes
 from simlib.serving.lanes import Lane
+from simlib.serving.tape import Tape
 
 CHUNK = 1 << 16
+_LOG = ("log_times", "log_codes", "log_instance")
 EMPTY = np.empty(0)
 
 
@@ -85,7 +87,9 @@ class Station:
 
     def __init__(self, rules: Rules, workers: Sequence[int], chunks: Iterable[Chunk], *, chunk: int = CHUNK) -> None:
         self.workers = tuple(workers)
-        self._chunks, self._chunk = _cut(chunks, chunk), chunk
+        self._chunks, self._chunk = iter(chunks), chunk
+        self._rest: Chunk | None = None  # of a chunk that was too long to be loaded at once
+        self.tape: Tape | None = None  # of what decisions read, where the run keeps checkpoints
         self._exhausted = False
         self._place_of: dict[int, tuple[int, int]] = {}  # instance → (variant, place)
         self._lent = False
@@ -115,16 +119,21 @@ class Station:
 
     def advance(self, until: float) -> None:
         """Bring the lane to *until* [s]: arrivals before it, completions, starts and time-outs up to it."""
+        if self.plays:
+            return
         self._take_back_log()
         self._make_room_for_minutes(until)
         while not self._flow(self.lane, until, not self._exhausted):
             self._load()
 
     def _load(self) -> None:
-        chunk = next(self._chunks, None)
+        chunk = next(self._chunks, None) if self._rest is None else self._rest
         if chunk is None:
             self._exhausted = True
             return
+        whole = len(chunk.arrivals) <= self._chunk
+        self._rest = None if whole else chunk.part(self._chunk, len(chunk.arrivals))
+        chunk = chunk if whole else chunk.part(0, self._chunk)
         n = len(chunk.arrivals)
         self._make_room_for_requests(n)
         if self.lane.rules[0]["log"]:
@@ -140,6 +149,8 @@ class Station:
 
     def open(self, variant: int, instance: int) -> None:
         """*instance* comes into service."""
+        if self.plays:
+            return
         p = 1 + max((place for v, place in self._place_of.values() if v == variant), default=-1)
         if p == self.lane.places.shape[1]:
             p = self._make_room_for_place(variant)
@@ -152,10 +163,14 @@ class Station:
 
     def drain(self, instance: int) -> None:
         """*instance* takes no new requests."""
+        if self.plays:
+            return
         lanes.drain_place(self.lane, *self._place_of[instance])
 
     def kill(self, instance: int) -> None:
         """*instance* is gone; whatever it had not answered fails, or goes back to the line."""
+        if self.plays:
+            return
         self._take_back_log()
         variant, place = self._place_of[instance]
         if self.lane.places[variant, place]["serving"]:
@@ -166,32 +181,64 @@ class Station:
 
     def weigh(self, weights: Sequence[float]) -> None:
         """From now on the door sends requests to variants in proportion to *weights*."""
+        if self.plays:
+            return
         self.lane.variants["weight"] = weights
 
     def provision(self, containers: int) -> None:
         """So many provisioned containers more, or fewer where negative, from now on (serverless)."""
+        if self.plays:
+            return
         for _ in range(containers):
             lanes.provision_container(self.lane, self.now)
         for _ in range(-containers):
             lanes.unprovision_container(self.lane, self.now)
 
-    # --- what it looks like now ---
+    # --- what decisions read; all of it goes on the tape, where there is one ---
+
+    def counted(self, variant: int, column: int, first: int, last: int) -> np.ndarray:
+        """What stands in a column of the tally in minute *first*, in those after it up to *last*, and in *last*."""
+        return self._read(lambda: counted(self.lane, variant, column, first, last))
 
     def waiting_and_running(self) -> np.ndarray:
         """Requests waiting and busy workers now, for each variant: shape (variants, 2)."""
-        found = np.zeros((len(self.workers), 2), np.int64)
-        if self._serverless:
-            found[0, 1] = self.lane.state[0]["departures"]
-            return found
-        lanes.count_inside(self.lane, found)
-        return found
+        return self._read(self._count_inside).reshape(-1, 2)
+
+    @property
+    def backlog(self) -> int:
+        """How many are inside now."""
+        return int(self._read(lambda: np.array(len(self.lane.requests) - self.lane.state["spare"]))[0])
 
     def held(self, instance: int) -> int:
         """Requests bound to an instance, or in work there, now."""
+        return int(self._read(lambda: np.array(self._count_held(instance)))[0])
+
+    def oldest_s(self) -> float:
+        """When the request that is inside the longest arrived [s]; infinite where there is none."""
+        return float(self._read(lambda: self.inside()["arrival"].min(initial=np.inf))[0])
+
+    def _read(self, look: Callable[[], np.ndarray]) -> np.ndarray:
+        return np.asarray(look()).ravel() if self.tape is None else self.tape.read(look)
+
+    @property
+    def plays(self) -> bool:
+        """Whether decisions are made again on tape: then commands are heard, and were obeyed long ago."""
+        return self.tape is not None and self.tape.plays
+
+    def _count_inside(self) -> np.ndarray:
+        found = np.zeros((len(self.workers), 2), np.int64)
+        if self._serverless:
+            found[0, 1] = self.lane.state[0]["departures"]
+        else:
+            lanes.count_inside(self.lane, found)
+        return found
+
+    def _count_held(self, instance: int) -> int:
         variant, place = self._place_of[instance]
         inside = self.inside()
-        bound = (inside["variant"] == variant) & (inside["place"] == place)
-        return int(bound.sum())
+        return int(((inside["variant"] == variant) & (inside["place"] == place)).sum())
+
+    # --- what it looks like now ---
 
     def inside(self) -> np.ndarray:
         """The rows of `lanes.REQUEST` of those who are inside now: waiting, in work, or waiting to try again."""
@@ -207,11 +254,6 @@ class Station:
         taken = np.ones(len(self.lane.requests), dtype=bool)
         taken[self.lane.spare[: self.lane.state[0]["spare"]]] = False
         return taken
-
-    @property
-    def backlog(self) -> int:
-        """How many are inside now."""
-        return len(self.lane.requests) - int(self.lane.state[0]["spare"])
 
     def outcomes(self, rows: np.ndarray) -> Outcomes:
         """What is known now of requests that have arrived, by their rows in the log; INSIDE of those not over."""
@@ -257,6 +299,38 @@ class Station:
                 log_instance=longer(lane.log_instance[: self.rows], have),
             )
             self._lent = False
+
+    # --- keeping it ---
+
+    def memory(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """All it remembers, as JSON and arrays; the source of its chunks must be a `Demand`."""
+        source: Any = self._chunks
+        story = {
+            "rows": self.rows,
+            "exhausted": self._exhausted,
+            "places": [[instance, *where] for instance, where in self._place_of.items()],
+            "demand": source.place,
+        }
+        arrays = {f"lane.{name}": column for name, column in self.lane._asdict().items()}
+        for name in _LOG:
+            arrays[f"lane.{name}"] = arrays[f"lane.{name}"][..., : self.rows]
+        if self._rest is not None:
+            arrays |= {f"rest.{name}": column for name, column in self._rest._asdict().items()}
+        if self.tape is not None:
+            arrays["tape.numbers"], arrays["tape.lengths"] = self.tape.arrays
+        return story, arrays
+
+    def remember(self, story: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Be as the station was whose `memory` this is; only the tape stays as it is."""
+        source: Any = self._chunks
+        source.seek(story["demand"])
+        room = len(self.lane.log_instance)
+        self.rows, self._exhausted, self._lent = story["rows"], story["exhausted"], False
+        self._place_of = {instance: (variant, place) for instance, variant, place in story["places"]}
+        self.lane = Lane(**{name: arrays[f"lane.{name}"] for name in Lane._fields})
+        rest = {name: arrays[f"rest.{name}"] for name in Chunk._fields if f"rest.{name}" in arrays}
+        self._rest = Chunk(**rest) if rest else None
+        self._make_room_in_log(room)
 
     # --- room ---
 
@@ -326,12 +400,6 @@ class Station:
         for k in np.flatnonzero(taken):
             request = self.lane.requests[k]
             request["place"] = to[request["variant"]].get(int(request["place"]), NOBODY)
-
-
-def _cut(chunks: Iterable[Chunk], most: int) -> Iterator[Chunk]:
-    for chunk in chunks:
-        for begin in range(0, len(chunk.arrivals), most):
-            yield chunk.part(begin, begin + most)
 
 
 def _power_of_two(n: int) -> int:
