@@ -14,6 +14,7 @@ from simlib import experiments, pricing, scenarios, serving, workload
 from simlib.advisor.candidates import smallest
 from simlib.parameters import ParameterError
 from simlib.serving import limits
+from simlib.serving.devices import slowdown
 
 TAGGER = sl.ModelProfile("tagger", service=sl.lognormal(mean=0.2, cv=0.3), size_mb=100, memory_mb=1800, request_kb=500)
 CALLS = workload.poisson(rate=4, name="calls")
@@ -113,6 +114,82 @@ def test_containers_are_kept_warm_only_where_cold_starts_break_what_is_asked() -
     assert not hurried.ranking.loc["serverless 4096 MB", "keeps"]
     assert "p99" in hurried.ranking.loc["serverless 4096 MB", "broken"]
     assert hurried.ranking.loc["serverless 4096 MB, 1 kept warm", "keeps"]
+
+
+# --- on devices ------------------------------------------------------------------------------------------------------
+
+CAMERA = sl.ModelProfile("camera", service=sl.lognormal(mean=0.05, cv=0.3), memory_mb=900, request_kb=300)
+DAY = {"horizon_days": 1, "replications": 2, "progress": False}
+
+
+def test_devices_are_tried_where_something_speaks_for_them() -> None:
+    def kinds(**asked: Any) -> set[str]:
+        found = sl.advise(CALLS, CAMERA, horizon_days=HOUR, replications=1, **asked)
+        return {*found.ranking["kind"], *found.eliminated["option"]}
+
+    assert "edge" not in kinds()
+    for asked in ({"data_must_stay_local": True}, {"offline_share": 0.001}, {"devices": {"rpi4": 10}}):
+        assert "edge" in kinds(**asked)
+
+
+def test_data_that_must_stay_goes_to_as_few_devices_as_keep() -> None:
+    advice = sl.advise(CALLS, CAMERA, data_must_stay_local=True, max_p99_s=2.5, **DAY)
+    assert list(advice.ranking["kind"]) == ["edge"]
+    (devices,) = advice.deployments[advice.best].fleet
+    assert devices.kind == "rpi4"
+    assert advice.ranking["usd"].iloc[0] == pytest.approx(10.0 * devices.count * 24 / pricing.HOURS_PER_MONTH)
+    for count, keeps in ((devices.count, True), (devices.count - 1, False)):
+        fleet = serving.Edge(CAMERA, fleet={"rpi4": count})
+        table = experiments.replicate(fleet, CALLS, days=1, replications=2, seed=0, progress=False)
+        first = sl.simulate(fleet, CALLS, days=1).summary()["p99_s"]
+        assert (first <= 2.5 and table.loc["p99_s", "high"] <= 2.5) == keeps
+    assert advice.ranking["p99_s"].iloc[0] <= 2.5
+
+
+def test_a_hurried_question_goes_up_the_ladder_and_a_hopeless_one_says_what_was_measured() -> None:
+    p99 = np.quantile(CAMERA.service.sample(10_000, np.random.default_rng(0)), 0.99)
+    alone = {kind: slowdown(kind) * p99 for kind in ("rpi4", "nano", "nx")}
+    quick = sl.advise(CALLS, CAMERA, data_must_stay_local=True, max_p99_s=1.3 * alone["nano"], **DAY)
+    assert "nano" in str(quick.best)
+    advice = sl.advise(CALLS, CAMERA, data_must_stay_local=True, max_p99_s=0.5 * alone["nx"], **DAY)
+    assert advice.best is None
+    row = advice.eliminated.set_index("option").loc["edge"]
+    assert row["limit"] == "max_p99_s"
+    assert row["value"] == pytest.approx(alone["nx"], rel=0.05)
+    assert row["reason"].endswith(f"(p99) on nx > {0.5 * alone['nx']:g} s wanted")
+    assert (row["source"], row["mark"]) == ("measured on ResNet50 (edgerun/faas-sim)", "D")
+
+
+def test_who_is_offline_is_an_error_in_the_cloud_and_none_on_a_device() -> None:
+    advice = sl.advise(CALLS, CAMERA, offline_share=0.004, devices={"nano": 20}, **DAY)
+    errors = advice.ranking.groupby("kind")["error_rate"].max()
+    assert errors["edge"] == 0
+    for kind in ("real-time", "serverless"):
+        assert errors[kind] == pytest.approx(0.004, abs=1e-9)
+    changes = advice.sensitivity(factor=4)
+    assert changes.loc[("share of the time offline", 4.0), "kind"] == "edge"  # 1.6 % > 1 %
+    before, after = (changes.loc[("price of a device", times), "usd"] for times in (0.25, 4.0))
+    assert before <= after
+
+
+def test_devices_that_are_there_are_taken_as_they_are() -> None:
+    slow = sl.advise(CALLS, CAMERA, devices={"rpi4": 10}, max_p99_s=0.5, **DAY)
+    assert slow.eliminated.set_index("option").loc["edge", "reason"].endswith("(p99) on rpi4 > 0.5 s wanted")
+    needs = sl.advise(CALLS, CAMERA, devices={"rpi4": 10}, needs_gpu=True, **DAY)
+    assert "needs a GPU, and rpi4 has none" in needs.eliminated.set_index("option").loc["edge", "reason"]
+    own = serving.Devices("box", 4, inference=sl.constant(0.1))
+    assert "edge, 4 x box" in sl.advise(CALLS.scaled(0.2), CAMERA, devices=own, max_p99_s=0.5, **DAY).ranking.index
+
+
+def test_dollars_of_a_device_decide() -> None:
+    """The fleet that is there costs its price, so the answer flips where the cloud costs as much."""
+    asked = {"devices": {"nano": 4}, "max_p99_s": 2.0} | DAY
+    cloud = sl.advise(CALLS, CAMERA, **asked, usd_per_device_month=1e6)
+    month = pricing.HOURS_PER_MONTH / 24
+    even = cloud.ranking["usd"].iloc[0] * month / 4
+    for times, kind in ((0.95, "edge"), (1.05, "serverless")):
+        advice = sl.advise(CALLS, CAMERA, **asked, usd_per_device_month=times * even)
+        assert advice.ranking["kind"].iloc[0] == kind
 
 
 # --- the ranking -----------------------------------------------------------------------------------------------------
@@ -227,6 +304,14 @@ def test_a_larger_photo_flips_the_decision_and_the_table_says_so() -> None:
         ({"instance_type": "ml.m5.larg"}, "ml.m5.large"),
         ({"region": "us-east-9"}, "us-east-9"),
         ({"offline_share": 20}, "offline_share=20 is not possible"),
+        ({"devices": {"rpi9": 3}}, "'rpi9'"),
+        ({"devices": {"rpi4": 0}}, "count=0 is not possible"),
+        ({"devices": {}}, "devices=[] is not possible"),
+        ({"devices": "rpi4"}, "devices='rpi4' is not possible"),
+        ({"usd_per_device_month": -1}, "usd_per_device_month=-1 is not possible"),
+        ({"seed": -1}, "seed=-1 is not possible"),
+        ({"workers": 0}, "workers=0 is not possible"),
+        ({"needs_gpu": "yes"}, "needs_gpu='yes' is not possible"),
         ({"max_p99": 1.0}, "did you mean 'max_p99_s'"),
         ({"replications": 0}, "replications=0 is not possible"),
     ],

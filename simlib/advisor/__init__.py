@@ -16,8 +16,9 @@ under the same requests, and ranked by cost among those that keep the wanted lat
 from simlib.advisor.advice import Advice, answer
 from simlib.advisor.question import Question
 from simlib.model import ModelProfile
-from simlib.parameters import Count, Flag, Positive, Share, Text, Whole, checked
+from simlib.parameters import Count, Flag, NonNegative, Positive, Share, Text, Whole, checked
 from simlib.replications import Jobs
+from simlib.serving.edge import Fleet
 from simlib.workload import Workload
 
 __all__ = ["Advice", "advise"]
@@ -35,12 +36,14 @@ def advise(
     needs_gpu: Flag = False,
     data_must_stay_local: Flag = False,
     offline_share: Share = 0.0,
+    devices: Fleet | None = None,
+    usd_per_device_month: NonNegative = 10.0,
     horizon_days: Positive = 30,
     instance_type: Text | None = None,
     workers: Count | None = None,
     region: Text = "us-east-1",
     seed: Whole = 0,
-    replications: Count = 5,
+    replications: Count | None = None,
     n_jobs: Jobs = None,
     progress: Flag | None = None,
 ) -> Advice:
@@ -49,7 +52,7 @@ def advise(
     Parameters
     ----------
     workload : Workload
-        Who calls, and when.  One period of it is simulated, or as many days as give 20,000 requests, 60 at most, and
+        Who calls, and when.  One period of it is simulated, or as many days as give 10,000 requests, 14 at most, and
         taken to be like the rest of the horizon.
     model : ModelProfile
         What one request costs; its service law is taken to hold on every option's hardware (assumption).
@@ -66,7 +69,13 @@ def advise(
     data_must_stay_local : bool
         Whether the data may not leave the place where they arise.
     offline_share : float
-        Share of the time in which callers cannot reach the cloud [0 to 1].
+        Share of the time in which callers cannot reach the cloud [0 to 1]; a request of then is lost, but on a device.
+    devices : mapping of kind to count, sequence of serving.Devices, or None
+        What there is at the edge; the model's service law is then a server's time, and a device slower as measured.
+        None: devices are considered only where the data must stay or callers are offline, and then as many of the
+        slowest kind that is quick enough as are needed.
+    usd_per_device_month : float
+        What a device costs a month, purchase and upkeep together [US dollars].  Assumption: ask your supplier.
     horizon_days : float
         For how long the bill is added up [days].
     instance_type : str or None
@@ -76,7 +85,8 @@ def advise(
     region : str
         Whose prices.
     seed, replications, n_jobs, progress
-        As for `experiments.compare`.
+        As for `experiments.compare`.  By default five runs of an option, three where each has half a million requests
+        and more; one that fails in the first of them gets three at most.
 
     Returns
     -------
@@ -94,6 +104,8 @@ def advise(
         needs_gpu=needs_gpu,
         data_must_stay_local=data_must_stay_local,
         offline_share=offline_share,
+        devices=devices,
+        usd_per_device_month=usd_per_device_month,
         horizon_days=horizon_days,
         instance_type=instance_type,
         workers=workers,

@@ -108,7 +108,7 @@ class Advice:
 
 
 def _dollars(row: pd.Series) -> str:
-    if math.isnan(row["usd_low"]) or row["usd_low"] == row["usd_high"]:
+    if math.isnan(row["usd_low"]):
         return f"{row['usd']:,.4g} dollars"
     return f"{row['usd']:,.4g} dollars ({row['usd_low']:,.4g} to {row['usd_high']:,.4g})"
 
@@ -116,7 +116,7 @@ def _dollars(row: pd.Series) -> str:
 # --- finding it ------------------------------------------------------------------------------------------------------
 
 
-def answer(question: Question, *, replications: int, n_jobs: int | None, progress: bool | None) -> Advice:
+def answer(question: Question, *, replications: int | None, n_jobs: int | None, progress: bool | None) -> Advice:
     """Who is out, and the rest simulated under the same requests."""
     with closing(Bar(None, progress)) as bar:
         trials = Trials(question, replications=replications, n_jobs=n_jobs, bar=bar)
@@ -136,9 +136,15 @@ def _ranking(trials: Trials, kept: list[Candidate]) -> pd.DataFrame:
     frame = frame.sort_values(["keeps", "usd"], ascending=[False, True], kind="stable").astype({"keeps": bool})
     frame.index.name = "option"
     usd = {each.name: trials.outcomes(each)["usd"].to_numpy() for each in kept}
-    more = [interval(usd[name] - usd[frame.index[0]]) for name in frame.index]  # run by run: shared luck cancels
+    more = [interval(_difference(usd[name], usd[frame.index[0]])) for name in frame.index]
     frame[["more_usd", "more_low", "more_high"]] = np.array([each[:3] for each in more]).reshape(len(frame), 3)
     return frame
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Run by run, as far as both were run: shared luck cancels."""
+    runs = min(len(one), len(other))
+    return one[:runs] - other[:runs]
 
 
 def _row(trials: Trials, candidate: Candidate) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from simlib.advisor.question import DAY_S, Question
 from simlib.advisor.trials import Candidate, Trials
 from simlib.parameters import ParameterError, nearest
 from simlib.serving import limits
+from simlib.serving.devices import On, slowdown
+from simlib.serving.edge import Devices
 from simlib.serving.hardware import instance_types
 from simlib.workload import Workload, files
 from simlib.workload.counted import Files
@@ -25,6 +27,10 @@ LADDERS = {
     True: ("ml.g5.xlarge", "ml.g5.2xlarge", "ml.g5.12xlarge"),
 }
 GB_PER_VCPU = {"c": 2.0, "t": 2.0, "m": 4.0, "g": 4.0, "r": 8.0, "p": 8.0}  # D: of most sizes of each family on EC2
+DEVICES: dict[bool, tuple[tuple[str, On], ...]] = {  # from slow to fast
+    False: (("rpi4", "CPU"), ("nano", "CPU"), ("tx2", "CPU"), ("nx", "CPU")),
+    True: (("nano", "GPU"), ("tx2", "GPU")),
+}
 MOST_MACHINES = 200
 MOST_WARM = 200
 SAFETY = 0.5  # target = what an instance can take x 0.5: AWS, load testing of an auto-scaled endpoint (V)
@@ -49,7 +55,12 @@ def candidates(trials: Trials) -> tuple[list[Candidate], list[Out]]:
     kept: list[Candidate] = []
     out: list[Out] = []
     for kind, options in OPTIONS.items():
-        reasons = [*_of_the_team(question, kind), *_of_the_platform(question, kind)]
+        if kind == "edge":
+            if not question.asks_for_edge:
+                continue
+            reasons = [*_of_the_devices(question)]
+        else:
+            reasons = [*_of_the_team(question, kind), *_of_the_platform(question, kind)]
         out += reasons
         if not reasons:
             kept += options(trials)
@@ -118,6 +129,30 @@ def _alone(question: Question, kind: str) -> np.ndarray:
     return question.durations + usual.download.sample(n, rng) + usual.upload.sample(n, rng)
 
 
+def _of_the_devices(question: Question) -> Iterator[Out]:
+    """What the devices cannot do; no platform sets limits to them."""
+    fleet = at_the_edge(question)
+    without = [each.name for each in fleet if question.gpu and each.on == "CPU"]
+    if without:
+        yield Out(
+            "edge", "gpus", 0.0, 1.0, f"needs a GPU, and {', '.join(without)} has none", "the question itself", "V"
+        )
+    if question.max_p99_s is None:
+        return
+    for each in fleet:
+        own = float(np.quantile(_on_device(question, each), 0.99))
+        if own > question.max_p99_s:
+            yield Out(
+                "edge",
+                "max_p99_s",
+                own,
+                question.max_p99_s,
+                f"the model alone takes {own:.3g} s (p99) on {each.name} > {question.max_p99_s:g} s wanted",
+                "the question itself" if each.inference else "measured on ResNet50 (edgerun/faas-sim)",
+                "V" if each.inference else "D",
+            )
+
+
 def _of_the_platform(question: Question, kind: Any) -> Iterator[Out]:
     """The hard limits that the model or its callers break; a request that takes too long is an error."""
     facts: dict[str, Any] = {
@@ -148,6 +183,23 @@ def machine(question: Question) -> tuple[str, int]:
         if room >= 1:
             break
     return name, question.workers or (1 if question.gpu else max(1, min(vcpus, room)))
+
+
+def at_the_edge(question: Question) -> tuple[Devices, ...]:
+    """The devices that are there; else one of the slowest kind of a ladder that alone is quick enough."""
+    if question.devices is not None:
+        return question.devices
+    ladder = [Devices(kind, 1, on=on) for kind, on in DEVICES[question.gpu]]
+    wanted = math.inf if question.max_p99_s is None else question.max_p99_s
+    quick = [each for each in ladder if np.quantile(_on_device(question, each), 0.99) <= wanted]
+    return ((quick or ladder[-1:])[0],)
+
+
+def _on_device(question: Question, device: Devices) -> np.ndarray:
+    """What a request takes on a device that has nothing else to do [s]."""
+    if device.inference is not None:
+        return device.inference.sample(len(question.durations), np.random.default_rng(question.seed))
+    return question.durations * slowdown(device.kind, on=device.on)
 
 
 def _vcpus(name: str) -> int:
@@ -254,10 +306,12 @@ def _asynchronous(trials: Trials) -> Iterator[Candidate]:
         count = f"{n}" if stays else f"0 to {n}"
         return Candidate(f"asynchronous, {count} x {kind}", "asynchronous", served, question.workload)
 
-    low = math.ceil(question.busy / workers)
-    # who wakes from zero makes callers wait for minutes, and a larger fleet would not change that
-    yield _sized(trials, low, functools.partial(queue, stays=False), most=2 * low + 2)
-    yield _sized(trials, low, functools.partial(queue, stays=True))
+    stays = _sized(trials, math.ceil(question.busy / workers), functools.partial(queue, stays=True))
+    yield stays
+    # waking takes minutes: a few machines more make up for them until a deadline, none does for the one who waits
+    n = stays.deployment.initial_instance_count
+    most = n if question.deadline_h is None else n + math.ceil(n / 4)
+    yield _sized(trials, n, functools.partial(queue, stays=False), most=most)
 
 
 def _batch(trials: Trials) -> Iterator[Candidate]:
@@ -280,6 +334,25 @@ def _batch(trials: Trials) -> Iterator[Candidate]:
         return Candidate(f"batch, {n} x {kind}", "batch", served, work, waits_s)
 
     yield _sized(trials, 1, job)
+
+
+def _edge(trials: Trials) -> Iterator[Candidate]:
+    """The model on the devices that are there, or on as many as are needed."""
+    question = trials.question
+    there = at_the_edge(question)
+
+    def on(fleet: tuple[Devices, ...]) -> Candidate:
+        served = serving.Edge(question.model, fleet=fleet, usd_per_device_month=question.usd_per_device_month)
+        name = " and ".join(f"{each.count} x {each.name}" for each in fleet)
+        return Candidate(f"edge, {name}", "edge", served, question.workload)
+
+    if question.devices is not None:
+        yield on(there)
+        return
+    (kind,) = there
+    a_day = question.requests / question.sample_days
+    busy = a_day * float(_on_device(question, kind).mean()) / DAY_S
+    yield _sized(trials, math.ceil(busy), lambda n: on((dataclasses.replace(kind, count=n),)))
 
 
 def _files_of(question: Question) -> tuple[Workload, float, Any]:
@@ -308,4 +381,5 @@ OPTIONS: dict[str, Callable[[Trials], Iterator[Candidate]]] = {
     "serverless": _serverless,
     "asynchronous": _asynchronous,
     "batch": _batch,
+    "edge": _edge,
 }

@@ -109,10 +109,24 @@ def _keep_alive(question: Question, times: float) -> Question:
     return dataclasses.replace(question, keep_alive_s=times * question.keep_alive_s)
 
 
+def _offline(question: Question, times: float) -> Question | None:
+    if not question.offline_share:
+        return None
+    return dataclasses.replace(question, offline_share=min(1.0, times * question.offline_share))
+
+
+def _device_price(question: Question, times: float) -> Question | None:
+    if not question.asks_for_edge:
+        return None
+    return dataclasses.replace(question, usd_per_device_month=times * question.usd_per_device_month)
+
+
 _CHANGES: dict[str, Callable[[Question, float], Question | None]] = {
     "traffic": _traffic,
     "service time": _service,
     "request size": _size,
     "longest wait": _wait,
     "keep-alive of serverless containers": _keep_alive,
+    "share of the time offline": _offline,
+    "price of a device": _device_price,
 }

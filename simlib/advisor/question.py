@@ -7,12 +7,13 @@ from dataclasses import field
 import numpy as np
 
 from simlib.model import ModelProfile
-from simlib.parameters import Count, Flag, Positive, Share, Text, config
+from simlib.parameters import Count, Flag, NonNegative, Positive, Share, Text, config
+from simlib.serving.edge import Fleet
 from simlib.workload import Workload
 
 DAY_S = 86_400.0
-ENOUGH_REQUESTS = 20_000
-MOST_DAYS = 60.0  # of a sample; a scaling fleet decides every minute of them
+ENOUGH_REQUESTS = 10_000
+MOST_DAYS = 14.0  # of a sample; a scaling fleet decides every minute of them
 MOST_ERRORS = 0.01  # where the team does not say: beyond it, percentiles of the answers mean little
 
 
@@ -29,12 +30,19 @@ class Question:
     needs_gpu: Flag = field(default=False, kw_only=True)
     data_must_stay_local: Flag = field(default=False, kw_only=True)
     offline_share: Share = field(default=0.0, kw_only=True)
+    devices: Fleet | None = field(default=None, kw_only=True)
+    usd_per_device_month: NonNegative = field(default=10.0, kw_only=True)
     horizon_days: Positive = field(default=30.0, kw_only=True)
     instance_type: Text | None = field(default=None, kw_only=True)
     workers: Count | None = field(default=None, kw_only=True)
     region: Text = field(default="us-east-1", kw_only=True)
     seed: int = field(default=0, kw_only=True)
     keep_alive_s: Positive = field(default=645.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        names = None if self.devices is None else [each.name for each in self.devices]
+        if names is not None and (not names or len(names) != len(set(names))):
+            raise ValueError(f"devices={names} is not possible: it should be one or more kinds, each of them once.")
 
     @property
     def request_mb(self) -> float:
@@ -47,6 +55,11 @@ class Question:
         return self.needs_gpu or self.model.needs_gpu
 
     @property
+    def asks_for_edge(self) -> bool:
+        """Whether anything speaks for devices: the data, the connection, or devices that are there."""
+        return self.data_must_stay_local or self.offline_share > 0 or self.devices is not None
+
+    @property
     def errors_allowed(self) -> float:
         """Share of requests that may stay without an answer."""
         return MOST_ERRORS if self.max_error_rate is None else self.max_error_rate
@@ -56,7 +69,7 @@ class Question:
         """How much is simulated [days]; the rest of the horizon is taken to be like it.
 
         One period of a workload that repeats itself (a trace, a night's files), else whole days until there are
-        enough requests, and never more than the horizon or 60 days.
+        enough requests, and never more than the horizon or 14 days.
         """
         if self.workload.period_s is not None:
             return min(self.horizon_days, self.workload.period_s / DAY_S)

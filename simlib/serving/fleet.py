@@ -109,6 +109,7 @@ class Fleet:
         self.desired = 0
         self.in_service = 0
         self._coming: dict[int, simpy.Process] = {}
+        self._may_stay: list[Instance] = []  # all who stay, and some who have stopped since somebody looked
 
     # --- how many ---
 
@@ -130,7 +131,8 @@ class Fleet:
         self.endpoint.desired_log.append((self.env.now, self.variant, wanted))
 
     def _staying(self) -> list[Instance]:
-        return [i for i in self.endpoint.instances if i.variant == self.variant and i.staying]
+        self._may_stay = [i for i in self._may_stay if i.staying]  # who has left never comes back
+        return self._may_stay.copy()
 
     def _launch_missing(self) -> None:
         for _ in range(self.desired - len(self._staying())):
@@ -159,6 +161,7 @@ class Fleet:
     def _new(self) -> Instance:
         instance = Instance(len(self.endpoint.instances), self.variant, self.env.now)
         self.endpoint.instances.append(instance)
+        self._may_stay.append(instance)
         self._tell("launching", instance)
         return instance
 
