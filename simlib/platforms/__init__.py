@@ -1,15 +1,15 @@
 """Three platforms in one vocabulary: what they call things, what they offer, and what they refuse.
 
-`fields` is the table of names; `validate` holds a deployment against SageMaker's limits; `features`, `matrix`,
+`fields` is the table of names; `validate` holds a deployment against its platform's limits; `features`, `matrix`,
 `differences` and `since_the_slides` are what the platforms offer, with the source, date and mark of every line;
-`read_deployment` reads SageMaker's request parameters as configs that simulate.
+`read_deployment` reads the files of all three as configs that simulate.
 
 >>> from simlib import platforms
 >>> platforms.fields("memory_mb")["sagemaker"].item()
 'ProductionVariants[].ServerlessConfig.MemorySizeInMB'
 """
 
-from simlib.platforms.descriptor import Descriptor, read_deployment
+from simlib.platforms.descriptors.read import Descriptor, read_deployment
 from simlib.platforms.features import differences, features, matrix, since_the_slides
 from simlib.platforms.fields import fields
 from simlib.platforms.limits import Finding, validate

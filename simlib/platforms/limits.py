@@ -1,14 +1,15 @@
-"""What SageMaker would refuse about a deployment that simlib would simulate: hard limits and rules across fields."""
+"""What a platform would refuse about a deployment that simlib would simulate: hard limits and rules across fields."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, checked
-from simlib.platforms.fields import cloud_field
+from simlib.platforms.fields import Platform, cloud_field, read_table
 from simlib.serving import limits
 from simlib.serving.hardware import instance_types
-from simlib.serving.scaling import Watching
+from simlib.serving.scaling import Deciding
 
 
 class Finding(NamedTuple):
@@ -24,10 +25,13 @@ class Finding(NamedTuple):
 
 @checked
 def validate(deployment: Any) -> tuple[Finding, ...]:
-    """What SageMaker would refuse of a deployment, in one sentence each; empty if nothing is known to be wrong.
+    """What its platform would refuse of a deployment, in one sentence each; empty if nothing is known to be wrong.
+
+    The platform is that of its machines (see `simlib.pricing.machine`).
 
     Constructors check sense only, so that theory can be tried beyond a vendor's limits.  Here the rows of
-    `serving.limits` are asked, which machines may host, which may be scaled, and how few may be kept.
+    `serving.limits` are asked, which machines may host, which may be scaled, and how few may be kept; for Vertex AI and
+    Azure ML the rows of `data/cloud_limits.csv`, and which machines have a price.
 
     Raises
     ------
@@ -40,7 +44,11 @@ def validate(deployment: Any) -> tuple[Finding, ...]:
             f"validate: deployment is a {type(deployment).__name__}, and should be a RealTime, MultiModel, "
             "InferenceComponent, Serverless, Asynchronous or BatchTransform."
         )
-    return tuple([*_limits(deployment, kind), *_machines(deployment, kind)])
+    platforms = {pricing.machine(each.instance_type).platform for each in _fleets(deployment)} or {"aws"}
+    if platforms == {"aws"}:
+        return tuple([*_limits(deployment, kind), *_machines(deployment, kind)])
+    (platform,) = platforms if len(platforms) == 1 else (min(platforms),)
+    return tuple(_of_cloud(deployment, "vertex" if platform == "vertex" else "azureml"))
 
 
 def _limits(deployment: Any, kind: limits.Kind) -> Iterator[Finding]:
@@ -78,14 +86,61 @@ def _models(deployment: Any) -> tuple[ModelProfile, ...]:
     return (deployment.model,)
 
 
+def _fleets(deployment: Any) -> list[Any]:
+    """Whatever of a deployment is on machines."""
+    shadow = getattr(deployment, "shadow", None)
+    fleets = (*getattr(deployment, "fleets", (deployment,)), *((shadow,) if shadow else ()))
+    return [each for each in fleets if hasattr(each, "instance_type")]
+
+
+def _of_cloud(deployment: Any, platform: Platform) -> Iterator[Finding]:
+    """What Vertex AI and Azure ML refuse: counts, times, and machines that nobody has a price for."""
+    facts = _cloud_facts(deployment)
+    rows: list[dict[str, str]] = read_table("cloud_limits.csv").to_dict("records")  # type: ignore[assignment]
+    for row in rows:
+        name, at_most = row["parameter"], row["rule"] == "at most"
+        if row["platform"] != platform or name not in facts:
+            continue
+        value, limit = facts[name], float(row["value"])
+        if value > limit if at_most else value < limit:
+            words = f"{value:g} {'>' if at_most else '<'} {limit:g} {row['words']}."
+            source = f"{row['publisher']}: {row['source']}, {row['as_of']}"
+            yield Finding(name, cloud_field(name, platform), value, words, row["mark"], source)
+    for name in dict.fromkeys(each.instance_type for each in _fleets(deployment)):
+        what = pricing.machine(name)
+        for sku, _, _ in what.parts:
+            if what.platform == platform and sku not in pricing.skus(platform, what.service):
+                words = f"{sku} has no price in the catalog, so it cannot be simulated with a bill."
+                yield Finding(
+                    "instance_type", cloud_field("instance_type", platform), name, words, "U", "simlib's catalog"
+                )
+
+
+def _cloud_facts(deployment: Any) -> dict[str, float]:
+    fleets, policies = _fleets(deployment), getattr(deployment, "policies", ())
+    facts = {"deployments": float(len(fleets))}
+    counts = [each.initial_instance_count for each in fleets if hasattr(each, "initial_instance_count")]
+    if counts and hasattr(deployment, "routing"):
+        facts["initial_instance_count"] = float(max(counts) if min(counts) > 0 else 0)
+        facts["invocation_timeout_s"] = deployment.invocation_timeout_s
+    if getattr(deployment, "shadow", None) is not None:
+        facts["shadow_sampling_percentage"] = deployment.shadow_sampling_percentage
+    bounds = [(p.min_capacity, p.max_capacity) for p in policies if isinstance(p, Deciding)]
+    if bounds:
+        facts |= {
+            "min_capacity": float(min(low for low, _ in bounds)),
+            "max_capacity": float(max(b for _, b in bounds)),
+        }
+    return facts
+
+
 def _machines(deployment: Any, kind: limits.Kind) -> Iterator[Finding]:
     """Machines that cannot do this, and machines that cannot be scaled."""
     if kind == "serverless":
         return
     use = "batch_transform" if kind == "batch" else "hosting"
-    shadow = getattr(deployment, "shadow", None)
-    fleets = (*getattr(deployment, "fleets", (deployment,)), *((shadow,) if shadow else ()))
-    scaled = any(isinstance(policy, Watching) for policy in getattr(deployment, "policies", ()))
+    fleets = _fleets(deployment)
+    scaled = any(isinstance(policy, Deciding) for policy in getattr(deployment, "policies", ()))
     field, api = cloud_field("instance_type", "sagemaker"), "SageMaker API, instance types (botocore 1.43.11)"
     for name in dict.fromkeys(each.instance_type for each in fleets):
         known = instance_types().get(name)

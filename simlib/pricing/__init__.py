@@ -6,7 +6,7 @@
 2.776
 """
 
-from simlib.pricing.catalog import CATALOG_DATE, Price, price, priced_on
+from simlib.pricing.catalog import CATALOG_DATE, Price, price, priced_on, skus
 from simlib.pricing.invoice import FreeTier, SavingsPlan, invoice
 from simlib.pricing.machines import Machine, Owner, Use, machine, region_of
 from simlib.pricing.meters import (
@@ -55,6 +55,7 @@ __all__ = [
     "region_of",
     "s3_requests",
     "serverless_seconds",
+    "skus",
     "sns_requests",
     "vertex_nodes",
 ]

@@ -207,6 +207,12 @@ def services(platform: str | None = None) -> list[str]:
     return _names(name for owner, name, _, _ in _prices() if platform in (None, owner))
 
 
+@functools.cache
+def skus(platform: str, service: str) -> list[str]:
+    """The names of what has a price in a service."""
+    return _names(sku for owner, name, _, sku in _prices() if (owner, name) == (platform, service))
+
+
 def _retirement(platform: str, sku: str, day: date) -> str | None:
     """The date *sku* was retired, if that was at or before *day*."""
     for row in _rows("retired.csv"):

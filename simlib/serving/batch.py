@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from simlib import pricing
 from simlib.model import Law, ModelProfile, lognormal
 from simlib.parameters import Count, NonNegative, Positive, Share, Text, Whole, config
 
@@ -31,7 +32,7 @@ class BatchTransform:
     model : ModelProfile
         Its service law is the time of one record: of a line with split_type="Line", else of a whole file.
     instance_type : str
-        Machine of the price catalog.
+        Machine of the price catalog, of SageMaker, Vertex AI or Azure ML.
     instance_count : int
         Machines of the job.  File k of the job, in order of key, goes to instance k mod instance_count, so one file on
         N instances leaves N - 1 idle, and billed.
@@ -43,6 +44,11 @@ class BatchTransform:
         With split_type="Line": one line a request, or as many as max_payload_in_mb holds.
     split_type : None | "Line"
         None: the whole file is one request.
+    records_per_request : int or None
+        With split_type="Line" and MultiRecord, how many lines a request holds at most (Vertex AI: `batchSize`).
+    files_per_request : int
+        Files that go into one request together, each a record of the model's service law (Azure ML: `mini_batch_size`,
+        which counts files).  More than 1 makes every row of the run's log a mini-batch, ready with its last file.
     invocations_timeout_s : float
         An attempt that takes longer is given up [s]; 600 on SageMaker unless told otherwise, 3600 at most.
     invocations_max_retries : int
@@ -68,6 +74,8 @@ class BatchTransform:
     max_payload_in_mb: NonNegative = field(default=6.0, kw_only=True)
     batch_strategy: Literal["SingleRecord", "MultiRecord"] = field(default="MultiRecord", kw_only=True)
     split_type: Literal["Line"] | None = field(default=None, kw_only=True)
+    records_per_request: Count | None = field(default=None, kw_only=True)
+    files_per_request: Count = field(default=1, kw_only=True)
     invocations_timeout_s: Positive = field(default=600.0, kw_only=True)
     invocations_max_retries: Retries = field(default=3, kw_only=True)
     request_overhead_s: NonNegative = field(default=0.0, kw_only=True)
@@ -78,6 +86,13 @@ class BatchTransform:
     speed: Positive = field(default=1.0, kw_only=True)
 
     ends_by_itself = True  # so `simulate` needs no length
+
+    def __post_init__(self) -> None:
+        if self.files_per_request > 1 and self.split_type is not None:
+            raise ValueError(
+                f"files_per_request={self.files_per_request} is not possible with split_type={self.split_type!r}: "
+                "a request holds whole files or lines of one."
+            )
 
     @property
     def getting_ready_s(self) -> float:
@@ -95,6 +110,7 @@ class BatchTransform:
     def assumptions(self) -> Iterator[tuple[str, object, str, str]]:
         """(parameter, value, mark, source) of every value in use that the platform does not document."""
         yield "files to instances", "file k, by key, to instance k mod N", "D", "AWS: objects are mapped by key"
+        yield from pricing.machine(self.instance_type).assumptions()
         yield "start of the job", "when all its machines are up", "U", "undocumented: billed from here"
         yield "reading and writing S3", "0 s", "U", "give it to the model's service law"
         yield "requests of different files", "share the concurrency", "U", "undocumented"

@@ -63,6 +63,8 @@ def cut(size_mb: np.ndarray, records: np.ndarray, deployment: BatchTransform) ->
     else:
         fitting = np.minimum(most_mb / record_mb * (1 + 1e-12), records)  # 0.3 / 0.1 is three
         most = np.maximum(1, fitting.astype(np.int64))
+        if deployment.records_per_request is not None:
+            most = np.minimum(most, deployment.records_per_request)
     requests = -(-records // most)
     first = np.concatenate([[0], np.cumsum(requests)])
     of_each = np.repeat(most, requests)

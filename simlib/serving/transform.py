@@ -62,6 +62,14 @@ class Files:
         mine, more = (self.ready, self.size_mb, self.records), (others.ready, others.size_mb, others.records)
         return Files(*(np.concatenate(pair) for pair in zip(mine, more, strict=True)))
 
+    def together(self, count: int) -> "Files":
+        """Mini-batches of so many files, in order: one is ready with its last file, and each file is a record of it."""
+        if count == 1:
+            return self
+        first = np.arange(0, len(self), count)
+        last = np.minimum(first + count, len(self)) - 1
+        return Files(self.ready[last], np.add.reduceat(self.size_mb, first), last - first + 1)
+
 
 @dataclass
 class Job:
@@ -149,7 +157,8 @@ class TransformJobs(Served):
 
     def _job(self, files: Files) -> Story:
         env, count = self.sim.env, self.deployment.instance_count
-        job = self._new_job(files)
+        job = self._new_job(files.together(self.deployment.files_per_request))
+        files = job.files
         part = f"job {job.number}"
         self._tell("created", part, f"{len(files)} files, {len(job.takes)} requests, {count} instances asked for")
         self.desired_log.append((env.now, 0, count))
@@ -215,7 +224,7 @@ class TransformJobs(Served):
     def _new_job(self, files: Files) -> Job:
         chosen, rows = self.deployment, len(files)
         parts = cut(files.size_mb, files.records, chosen)
-        whole = chosen.split_type is None
+        whole = chosen.split_type is None and chosen.files_per_request == 1
         takes = durations(chosen.model, files.size_mb, files.records, parts, self._services, whole)
         if chosen.speed != 1 or chosen.request_overhead_s:
             takes = takes / chosen.speed + chosen.request_overhead_s

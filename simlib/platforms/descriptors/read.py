@@ -1,0 +1,143 @@
+"""`read_deployment`: a descriptor of SageMaker, Vertex AI or Azure ML as a deployment that simulates."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from simlib.model import ModelProfile
+from simlib.parameters import ParameterError, Text, checked, shortly
+from simlib.platforms.descriptors import azure, documents, sagemaker, vertex
+from simlib.platforms.descriptors.documents import Document, Source
+from simlib.platforms.descriptors.reading import Notes
+from simlib.platforms.fields import Platform
+from simlib.platforms.limits import Finding, validate
+from simlib.serving import Asynchronous, BatchTransform, RealTime, Serverless
+
+Deployment = RealTime | Serverless | Asynchronous | BatchTransform
+_KNOWN = (
+    "ProductionVariants, MinCapacity, PolicyType or AWS::SageMaker resources (SageMaker), instance_type or profiles "
+    "(Azure ML), dedicatedResources or machine_type (Vertex AI)"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Descriptor:
+    """What the files said.
+
+    Attributes
+    ----------
+    deployment : RealTime | Serverless | Asynchronous | BatchTransform
+        Ready for `simlib.simulate`.
+    findings : tuple of Finding
+        What the platform would refuse of it, a sentence each, with the source; shapes are checked against the API
+        model of the botocore that is installed.
+    unread : tuple of str
+        Fields that change nothing in the simulation.
+    assumed : tuple of str
+        What the files do not say.
+    platform : "sagemaker" | "vertex" | "azureml"
+    """
+
+    deployment: Deployment
+    findings: tuple[Finding, ...]
+    unread: tuple[str, ...]
+    assumed: tuple[str, ...]
+    platform: Platform
+
+
+@checked
+def read_deployment(
+    source: Source,
+    *more: Source,
+    model: ModelProfile,
+    parameters: Mapping[str, Any] | None = None,
+    name: Text | None = None,
+    instance_type: Text | None = None,
+) -> Descriptor:
+    """The deployment that descriptors of one platform describe, with its scaling, ready to be simulated.
+
+    SageMaker: the parameters of boto3's create_endpoint_config, update_endpoint, register_scalable_target,
+    put_scaling_policy and put_metric_alarm, bare or as {"operation": …, "params": …}; CloudFormation; ACK.
+    Azure ML: YAML of endpoints, deployments, batch deployments and clusters; autoscale settings of Azure Monitor.
+    Vertex AI: deploy and batch prediction parameters as REST, SDK, gcloud and KFP write them, in either case.
+
+    Parameters
+    ----------
+    source, *more : path, JSON or YAML text, or dict
+        The files that belong together, in any order; a file may hold several objects.
+    model : ModelProfile
+        What no such file holds: how long one request takes.  Every variant gets it.
+    parameters : mapping or None
+        Values for a template's parameters without a default and for placeholders, by name.
+    name : str or None
+        Which endpoint configuration, where a source holds several.
+    instance_type : str or None
+        VM size of the cluster of an Azure ML batch deployment, where its file is not given.
+
+    Raises
+    ------
+    ParameterError
+        One sentence that names the field: missing, of a wrong kind, still a template's placeholder, or not simulated.
+    """
+    notes, given = Notes(), dict(parameters or {})
+    found = [document for each in (source, *more) for document in documents.read(each)]
+    for document in found:
+        notes.unread += [line for line in document.unread if line not in notes.unread]
+    platform, parts = _sorted(found, notes, given)
+    if platform != "azureml" or not isinstance(parts[0], azure.Part) or parts[0].kind != "batch":
+        notes.assume("the service time of every variant is that of model=")
+    deployment: Deployment
+    if platform == "sagemaker":
+        deployment, wrong = sagemaker.build(parts, model, notes, given, name)
+    elif platform == "azureml":
+        deployment, wrong = azure.build(parts, model, notes, given, instance_type)
+    else:
+        deployment, wrong = vertex.build(parts, model, notes, given)
+    findings = [*wrong, *(each for each in validate(deployment) if not _said(each, wrong))]
+    return Descriptor(deployment, tuple(findings), tuple(notes.unread), tuple(notes.assumed), platform)
+
+
+def _said(finding: Finding, before: list[Finding]) -> bool:
+    """Whether the API's model has said the same of the same value."""
+    return any(finding.value == each.value and each.field.endswith(finding.field.split(".")[-1]) for each in before)
+
+
+def _sorted(found: list[Document], notes: Notes, given: Mapping[str, Any]) -> tuple[Platform, list[Any]]:
+    """The parts in all documents, which should be of one platform."""
+    parts: dict[Platform, list[Any]] = {}
+    for document in found:
+        if not isinstance(document.found, Mapping):
+            raise ParameterError(
+                f"read_deployment: source={shortly(document.found)} should hold an object with fields, such as "
+                f"{_KNOWN}."
+            )
+        of = _parts(document.found, given)
+        if of is None:
+            keys = ", ".join(list(map(str, document.found))[:5]) or "nothing"
+            if len(found) == 1:
+                raise ParameterError(f"read_deployment: source has neither {_KNOWN}, but {keys}.")
+            notes.unread.append(f"an object with {keys}")
+            continue
+        platform, here = of
+        if not here:
+            notes.unread.append(f"{document.found.get('operation') or document.found.get('kind') or 'an object'}")
+        parts.setdefault(platform, []).extend(here)
+    parts = {platform: here for platform, here in parts.items() if here}
+    if len(parts) > 1:
+        raise ParameterError(f"read_deployment: source mixes {' and '.join(parts)}; give the files of one platform.")
+    if not parts:
+        what = ", ".join(notes.unread[:3])
+        raise ParameterError(f"read_deployment: source has no {_KNOWN}{': it holds ' + what if what else ''}.")
+    ((platform, here),) = parts.items()
+    return platform, here
+
+
+def _parts(found: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Platform, list[Any]] | None:
+    for platform, of in (
+        ("sagemaker", sagemaker.parts_of(found, given)),
+        ("azureml", azure.parts_of(found)),
+        ("vertex", vertex.parts_of(found)),
+    ):
+        if of is not None:
+            return platform, of  # type: ignore[return-value]
+    return None

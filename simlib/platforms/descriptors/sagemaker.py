@@ -1,0 +1,514 @@
+"""SageMaker's descriptors as deployments: boto3 parameters, CloudFormation and ACK, with their scaling.
+
+Read: create_endpoint_config, create_endpoint and update_endpoint, register_scalable_target, put_scaling_policy (target
+tracking and step), put_metric_alarm (what a step policy acts on), put_scheduled_action, and the CloudFormation
+resources and Kubernetes objects (ACK) of the same.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from simlib.model import ModelProfile
+from simlib.parameters import ParameterError, shortly
+from simlib.platforms.descriptors import shapes
+from simlib.platforms.descriptors.cloudformation import Template, is_template
+from simlib.platforms.descriptors.reading import Fields, Notes, deep, pascal
+from simlib.platforms.limits import Finding
+from simlib.serving import (
+    Asynchronous,
+    InstanceLife,
+    RealTime,
+    ScheduledScaling,
+    Serverless,
+    Step,
+    StepScaling,
+    TargetTracking,
+    Variant,
+)
+from simlib.serving.capture import Capture
+
+T = TypeVar("T")
+_OPERATIONS = {
+    "create_endpoint_config": "config",
+    "create_endpoint": "endpoint",
+    "update_endpoint": "endpoint",
+    "register_scalable_target": "target",
+    "put_scaling_policy": "policy",
+    "put_metric_alarm": "alarm",
+    "put_scheduled_action": "schedule",
+}
+_RESOURCES = {
+    "AWS::SageMaker::EndpointConfig": "config",
+    "AWS::SageMaker::Endpoint": "endpoint",
+    "AWS::ApplicationAutoScaling::ScalableTarget": "target",
+    "AWS::ApplicationAutoScaling::ScalingPolicy": "policy",
+    "AWS::CloudWatch::Alarm": "alarm",
+}
+_OBJECTS = {
+    "EndpointConfig": "config",
+    "HostingDeployment": "config",
+    "Endpoint": "endpoint",
+    "ScalableTarget": "target",
+    "ScalingPolicy": "policy",
+    "HostingAutoscalingPolicy": "policy",
+}
+_API = {
+    "config": ("sagemaker", "CreateEndpointConfig"),
+    "target": ("application-autoscaling", "RegisterScalableTarget"),
+    "policy": ("application-autoscaling", "PutScalingPolicy"),
+}
+_TOLD_BY_OTHERS = ("EndpointConfigName", "EndpointName", "Tags", "KmsKeyId", "EnableNetworkIsolation", "VpcConfig")
+_METRICS: dict[str, tuple[str, float]] = {  # CloudWatch's name → simlib's, and its unit in simlib's
+    "SageMakerVariantInvocationsPerInstance": ("InvocationsPerInstance", 1.0),
+    "SageMakerVariantConcurrentRequestsPerModelHighResolution": ("ConcurrentRequestsPerModel", 1.0),
+    "SageMakerVariantProvisionedConcurrencyUtilization": ("ServerlessProvisionedConcurrencyUtilization", 1.0),
+    "InvocationsPerInstance": ("InvocationsPerInstance", 1.0),
+    "ConcurrentRequestsPerModel": ("ConcurrentRequestsPerModel", 1.0),
+    "ApproximateBacklogSizePerInstance": ("ApproximateBacklogSizePerInstance", 1.0),
+    "ApproximateBacklogSize": ("ApproximateBacklogSize", 1.0),
+    "ApproximateAgeOfOldestRequest": ("ApproximateAgeOfOldestRequest", 1.0),
+    "HasBacklogWithoutCapacity": ("HasBacklogWithoutCapacity", 1.0),
+    "CPUUtilization": ("CPUUtilization", 1.0),
+    "GPUUtilization": ("DutyCycle", 1.0),
+    "ModelLatency": ("ModelLatency", 1e-6),  # CloudWatch counts microseconds
+    "Invocation5XXErrors": ("Invocation5XXErrors", 1.0),
+}
+_COMPARISONS = {
+    "GreaterThanThreshold": ">",
+    "GreaterThanOrEqualToThreshold": ">=",
+    "LessThanThreshold": "<",
+    "LessThanOrEqualToThreshold": "<=",
+}
+_MISSING = {"missing": "missing", "breaching": "breaching", "notBreaching": "notBreaching", "ignore": "missing"}
+
+
+class Part(NamedTuple):
+    """One object of a known kind: what it is called in its file, where it stands, and its fields by the API's names."""
+
+    kind: str
+    name: str
+    where: str
+    found: Mapping[str, Any]
+
+
+def parts_of(found: Any, given: Mapping[str, Any]) -> list[Part] | None:
+    """The objects of SageMaker's kinds in a document; None if it is not of SageMaker's at all."""
+    if not isinstance(found, Mapping):
+        return None
+    if is_template(found):
+        made = Template(found, given).resources()
+        return [
+            Part(_RESOURCES[kind], name, f"Resources.{name}.Properties", properties)
+            for name, (kind, properties) in made.items()
+            if kind in _RESOURCES and _of_sagemaker(kind, properties, made)
+        ]
+    if "apiVersion" in found and "kind" in found:
+        return _of_kubernetes(found, given)
+    if isinstance(found.get("operation"), str) and "params" in found:
+        kind = _OPERATIONS.get(found["operation"])
+        return [] if kind is None else [Part(kind, found["operation"], "", found["params"])]
+    kind = _by_its_fields(found)
+    return None if kind is None else [Part(kind, kind, "", found)]
+
+
+def _of_sagemaker(kind: str, properties: Mapping[str, Any], others: Mapping[str, tuple[str, dict[str, Any]]]) -> bool:
+    """Targets and policies of other services live in the same template."""
+    if "AutoScaling" not in kind:
+        return True
+    target = others.get(str(properties.get("ScalingTargetId", "")))
+    both = {**(target[1] if target else {}), **properties}
+    says = str(both.get("ServiceNamespace") or both.get("ScalableDimension") or "sagemaker")
+    return says.startswith("sagemaker") or "{" in says
+
+
+def _of_kubernetes(found: Mapping[str, Any], given: Mapping[str, Any]) -> list[Part] | None:
+    if found.get("kind") == "List" and isinstance(found.get("items"), list):
+        return [part for each in found["items"] for part in (parts_of(each, given) or ())]
+    group = str(found["apiVersion"]).split("/", maxsplit=1)[0]
+    if not group.startswith(("sagemaker.", "applicationautoscaling.")):
+        return None
+    kind, spec = str(found["kind"]), deep(found.get("spec") or {}, pascal)
+    if kind == "HostingAutoscalingPolicy":
+        return [Part("target", kind, "spec", spec), Part("policy", kind, "spec", spec)]
+    return [Part(_OBJECTS[kind], kind, "spec", spec)] if kind in _OBJECTS else []
+
+
+def _by_its_fields(found: Mapping[str, Any]) -> str | None:
+    if "ProductionVariants" in found:
+        return "config"
+    if "PolicyType" in found or "PolicyName" in found or "TargetTrackingScalingPolicyConfiguration" in found:
+        return "policy"
+    if "ScheduledActionName" in found:
+        return "schedule"
+    if "MinCapacity" in found or "MaxCapacity" in found:
+        return "target"
+    if "AlarmName" in found and "Threshold" in found:
+        return "alarm"
+    return "endpoint" if "EndpointName" in found and "EndpointConfigName" in found else None
+
+
+def build(
+    parts: list[Part], model: ModelProfile, notes: Notes, given: Mapping[str, Any], name: str | None
+) -> tuple[RealTime | Serverless | Asynchronous, list[Finding]]:
+    """The deployment that the parts describe together, and what the API's model has against them."""
+    for part in parts:
+        Fields(part.found, part.where or part.name, notes, given)  # says so where it is no object
+    config = _one_config(parts, name)
+    wrong = [
+        finding
+        for part in parts
+        if part.kind in _API and not part.name.startswith("Hosting") and (part.kind != "config" or part is config)
+        for finding in shapes.check(part.found, *_API[part.kind], part.where)
+        if not _only_of_a_template(part, finding)
+    ]
+    if shapes.version() is None:
+        notes.assume("botocore is not installed, so the shapes of SageMaker's API were not checked")
+    scaling = tuple(_Scaling(parts, notes, given).policies()) or None
+    for part in parts:
+        if part.kind == "endpoint":
+            Fields(part.found, part.where, notes, given).ignoring(*_TOLD_BY_OTHERS)
+    return _endpoint(Fields(config.found, config.where, notes, given), model, scaling), wrong
+
+
+def _only_of_a_template(part: Part, finding: Finding) -> bool:
+    """A template fills in names and ids that the API asks for, and has fields of its own."""
+    invented = ("EndpointConfigName", "PolicyName", "ServiceNamespace", "ResourceId", "ScalableDimension", "ModelName")
+    own = ("ScalingTargetId", "ScheduledActions", "Tags", "RoleARN", "MinCapacity", "MaxCapacity", "Region")
+    field = finding.field.rsplit(".", maxsplit=1)[-1]
+    return part.where != "" and field in (*invented, *own)
+
+
+def _one_config(parts: list[Part], name: str | None) -> Part:
+    configs = [part for part in parts if part.kind == "config"]
+    if name is not None:
+        configs = [part for part in configs if name in (part.name, str(part.found.get("EndpointConfigName")))]
+    if len(configs) == 1:
+        return configs[0]
+    if not configs:
+        alone = sorted({part.kind for part in parts})
+        has = " and ".join(
+            {"endpoint": "EndpointConfigName", "target": "MaxCapacity", "policy": "PolicyName"}.get(k, k) for k in alone
+        )
+        called = f" called {name!r}" if name else ""
+        raise ParameterError(
+            f"read_deployment: source has {has or 'objects'}, but 0 objects with ProductionVariants{called};"
+            " give the create_endpoint_config that goes with it too."
+        )
+    names = ", ".join(str(part.found.get("EndpointConfigName") or part.name) for part in configs)
+    raise ParameterError(
+        f"read_deployment: source holds {len(configs)} objects with ProductionVariants ({names}); say which with name=."
+    )
+
+
+def built(where: str, make: Callable[[], T]) -> T:
+    """What *make* makes; where it cannot be, the sentence names the place in the file."""
+    try:
+        return make()
+    except ParameterError as error:
+        raise ParameterError(f"read_deployment: {where or 'source'}: {error}") from None
+
+
+# --- endpoints --------------------------------------------------------------------------------------------------------
+
+
+def _endpoint(config: Fields, model: ModelProfile, scaling: Any) -> RealTime | Serverless | Asynchronous:
+    variants, shadows = config.several("ProductionVariants"), config.several("ShadowProductionVariants")
+    queue = config.inside("AsyncInferenceConfig")
+    capture = _capture(config)
+    config.ignoring(*_TOLD_BY_OTHERS)
+    if not variants:
+        raise ParameterError(
+            f"read_deployment: {config.name('ProductionVariants')}=[] should have at least one variant."
+        )
+    serverless = variants[0].inside("ServerlessConfig")
+    if (queue or serverless) and len(variants) > 1:
+        kind = "AsyncInferenceConfig" if queue else "ServerlessConfig"
+        raise ParameterError(
+            f"read_deployment: {config.name('ProductionVariants')} has {len(variants)} variants; {kind} allows one."
+        )
+    if serverless:
+        variants[0].ignoring("VariantName", "ModelName", "InitialVariantWeight")
+        return _serverless(serverless, model, scaling)
+    settings = _settings(variants)
+    made = tuple(_variant(each, model) for each in variants)
+    if queue:
+        return _asynchronous(queue, made[0], settings, scaling)
+    if len(shadows) > 1:
+        raise ParameterError(
+            f"read_deployment: {config.name('ShadowProductionVariants')} has {len(shadows)} variants; one is allowed."
+        )
+    if shadows:
+        copy = _variant(shadows[0], model)
+        settings |= {"shadow": copy, "shadow_sampling_percentage": _copied(copy, made)}
+    return built(config.where, lambda: RealTime(variants=made, scaling=scaling, data_capture=capture, **settings))
+
+
+def _copied(shadow: Variant, production: tuple[Variant, ...]) -> float:
+    """A shadow's weight beside the production variants' is the share of the requests it gets [%]."""
+    total = sum(variant.weight for variant in production)
+    return min(100.0, 100 * shadow.weight / total) if total and shadow.weight else 100.0
+
+
+def _capture(config: Fields) -> Capture | None:
+    found = config.inside("DataCaptureConfig")
+    if found is None:
+        return None
+    if not found.flag("EnableCapture", False) or "InitialSamplingPercentage" not in found:
+        found.ignoring()
+        return None
+    share, path = found.number("InitialSamplingPercentage"), found.found.get("DestinationS3Uri") or "s3://captured"
+    found.ignoring("DestinationS3Uri", "CaptureOptions", "KmsKeyId", "CaptureContentTypeHeader")
+    if share == 0:
+        return None
+    return built(found.where, lambda: Capture(share, destination=str(path)))
+
+
+def _settings(variants: list[Fields]) -> dict[str, Any]:
+    """What simlib has of the endpoint and SageMaker of each variant: the first's."""
+    first, settings = variants[0], dict[str, Any]()
+    strategies = {"RANDOM": "RANDOM", "LEAST_OUTSTANDING_REQUESTS": "LEAST_OUTSTANDING_REQUESTS"}
+    for each in variants:
+        if (found := each.inside("RoutingConfig")) is not None:
+            strategy = found.choice("RoutingStrategy", strategies, "RANDOM")
+            if settings.setdefault("routing", strategy) != strategy:
+                first.notes.assume("every variant is routed as the first, though their RoutingConfig differ")
+    if "VolumeSizeInGB" in first:
+        settings["volume_size_in_gb"] = first.number("VolumeSizeInGB")
+    if "ContainerStartupHealthCheckTimeoutInSeconds" in first:
+        patience = first.number("ContainerStartupHealthCheckTimeoutInSeconds")
+        settings["instance_life"] = built(first.where, lambda: InstanceLife(startup_health_check_timeout_s=patience))
+    for each in variants[1:]:
+        each.taken |= first.taken & {"VolumeSizeInGB", "ContainerStartupHealthCheckTimeoutInSeconds"}
+    return settings
+
+
+def _asynchronous(queue: Fields, usual: Variant, settings: dict[str, Any], scaling: Any) -> Asynchronous:
+    slots = queue.inside("ClientConfig")
+    queue.ignoring("OutputConfig")
+    at_once = 1
+    if slots is not None and "MaxConcurrentInvocationsPerInstance" in slots:
+        at_once = slots.whole("MaxConcurrentInvocationsPerInstance")
+    else:
+        queue.notes.assume("MaxConcurrentInvocationsPerInstance is not given, and SageMaker chooses: 1")
+    kept = {name: settings[name] for name in ("volume_size_in_gb", "instance_life") if name in settings}
+    return built(
+        queue.where,
+        lambda: Asynchronous(
+            usual.model,
+            instance_type=usual.instance_type,
+            initial_instance_count=usual.initial_instance_count,
+            max_concurrent_invocations_per_instance=at_once,
+            scaling=scaling,
+            **kept,
+        ),
+    )
+
+
+def _serverless(found: Fields, model: ModelProfile, scaling: Any) -> Serverless:
+    memory, most = found.whole("MemorySizeInMB"), found.whole("MaxConcurrency")
+    warm = found.whole("ProvisionedConcurrency", 0)
+    found.ignoring()
+    return built(
+        found.where,
+        lambda: Serverless(
+            model, memory_mb=memory, max_concurrency=most, provisioned_concurrency=warm, scaling=scaling
+        ),
+    )
+
+
+def _variant(found: Fields, model: ModelProfile) -> Variant:
+    name = str(found.found.get("VariantName") or "AllTraffic")
+    if "InitialInstanceCount" not in found:
+        found.notes.assume(f"{found.name('InitialInstanceCount')} is not given: 1")
+    weight, kind = found.number("InitialVariantWeight", 1.0), found.text("InstanceType")
+    if not kind.startswith("ml."):
+        raise ParameterError(
+            f"read_deployment: {found.name('InstanceType')}={shortly(kind)} should be an instance type such as "
+            "'ml.m5.large'."
+        )
+    count = found.whole("InitialInstanceCount", 1)
+    found.ignoring("ModelName", "VariantName")
+    return built(
+        found.where,
+        lambda: Variant(name, model, weight=weight, instance_type=kind, initial_instance_count=count),
+    )
+
+
+# --- scaling ----------------------------------------------------------------------------------------------------------
+
+
+class _Scaling:
+    """Targets, policies, alarms and schedules of one endpoint."""
+
+    def __init__(self, parts: list[Part], notes: Notes, given: Mapping[str, Any]) -> None:
+        def of(kind: str) -> list[tuple[str, Fields]]:
+            return [(p.name, Fields(p.found, p.where, notes, given)) for p in parts if p.kind == kind]
+
+        self.notes, self.targets = notes, of("target")
+        self.rules, self.alarms, self.schedules = of("policy"), of("alarm"), of("schedule")
+        self._bounds: tuple[int, int] | None = None
+
+    def policies(self) -> Iterator[TargetTracking | StepScaling | ScheduledScaling]:
+        """All of them, with the bounds of the target."""
+        for _, target in self.targets:
+            self._read_target(target)
+        for name, policy in self.rules:
+            yield self._policy(name, policy)
+        for _, each in self.schedules:
+            yield _schedule(each)
+        for _, target in self.targets:
+            for each in target.several("ScheduledActions"):
+                yield _schedule(each)
+        for _, alarm in self.alarms:
+            if not alarm.taken:
+                self.notes.unread.append(alarm.name("MetricName") + " of an alarm that starts no policy here")
+        if self.targets and not (self.rules or self.schedules):
+            self.notes.unread.append("MinCapacity, MaxCapacity: no policy moves the fleet")
+
+    def _read_target(self, target: Fields) -> None:
+        bounds = (target.whole("MinCapacity"), target.whole("MaxCapacity"))
+        known = ("ServiceNamespace", "ResourceId", "ScalableDimension", "RoleARN", "Tags", "ScheduledActions")
+        policy = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration")  # SageMaker's old operator
+        target.ignoring(*known, *policy, "SuspendedState", "Region")
+        if self._bounds not in (None, bounds):
+            raise ParameterError(
+                f"read_deployment: {target.name('MaxCapacity')}: source holds {len(self.targets)} scalable targets "
+                f"with different bounds, {self._bounds} and {bounds}; give the one of this endpoint."
+            )
+        self._bounds = bounds
+
+    def _policy(self, name: str, policy: Fields) -> TargetTracking | StepScaling:
+        if self._bounds is None:
+            raise ParameterError(
+                f"read_deployment: {policy.name('MaxCapacity')} is missing; it stands in register_scalable_target: "
+                "give that file too."
+            )
+        self.notes.assume("every variant follows the policy, whichever its ResourceId names")
+        names = ("PolicyName", "PolicyType", "ServiceNamespace", "ResourceId", "ScalableDimension", "ScalingTargetId")
+        tracking, stepping = (
+            policy.inside("TargetTrackingScalingPolicyConfiguration"),
+            policy.inside("StepScalingPolicyConfiguration"),
+        )
+        policy.ignoring(*names, "MinCapacity", "MaxCapacity", "Region")
+        kind = str(policy.found.get("PolicyType", ""))
+        if tracking is not None:
+            return self._tracking(tracking)
+        if stepping is not None:
+            return self._stepping(name, policy, stepping)
+        wanted = (
+            "StepScalingPolicyConfiguration" if kind == "StepScaling" else "TargetTrackingScalingPolicyConfiguration"
+        )
+        raise ParameterError(f"read_deployment: {policy.name(wanted)} is missing.")
+
+    def _tracking(self, tracking: Fields) -> TargetTracking:
+        metric, unit = _metric(tracking)
+        target = tracking.number("TargetValue") * unit
+        out, inward = tracking.number("ScaleOutCooldown", 300.0), tracking.number("ScaleInCooldown", 300.0)
+        only_out = tracking.flag("DisableScaleIn")
+        tracking.ignoring()
+        assert self._bounds is not None
+        lowest, highest = self._bounds
+        return built(
+            tracking.where,
+            lambda: TargetTracking(
+                target,
+                metric=metric,  # type: ignore[arg-type]
+                min_capacity=lowest,
+                max_capacity=highest,
+                out_cooldown_s=out,
+                in_cooldown_s=inward,
+                disable_scale_in=only_out,
+            ),
+        )
+
+    def _stepping(self, name: str, policy: Fields, stepping: Fields) -> StepScaling:
+        alarm = self._alarm_of(name, policy)
+        metric, unit = _metric_named(alarm, "MetricName")
+        steps = tuple(_step(each, unit) for each in stepping.several("StepAdjustments"))
+        kinds = {each: each for each in ("ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity")}
+        adjustment = stepping.choice("AdjustmentType", kinds, "ChangeInCapacity")
+        least, cooldown = stepping.whole("MinAdjustmentMagnitude", 1), stepping.number("Cooldown", 300.0)
+        stepping.ignoring("MetricAggregationType")
+        threshold, comparison = alarm.number("Threshold") * unit, alarm.choice("ComparisonOperator", _COMPARISONS)
+        periods, period_s = alarm.whole("EvaluationPeriods", 1), alarm.number("Period", 60.0)
+        missing = alarm.choice("TreatMissingData", _MISSING, "missing")
+        alarm.taken |= {"DatapointsToAlarm", "Statistic", "Dimensions", "Namespace"}
+        assert self._bounds is not None
+        lowest, highest = self._bounds
+        return built(
+            stepping.where,
+            lambda: StepScaling(
+                threshold,
+                steps,
+                metric=metric,  # type: ignore[arg-type]
+                comparison=comparison,
+                adjustment_type=adjustment,
+                min_adjustment_magnitude=least,
+                min_capacity=lowest,
+                max_capacity=highest,
+                datapoints=periods,
+                cooldown_s=cooldown,
+                missing_data=missing,
+                period_s=period_s,
+            ),
+        )
+
+    def _alarm_of(self, name: str, policy: Fields) -> Fields:
+        """The alarm that names the policy in its actions, or the only one there is."""
+        called = {name, str(policy.found.get("PolicyName", name))}
+        for _, alarm in self.alarms:
+            actions = alarm.found.get("AlarmActions")
+            actions = actions if isinstance(actions, list) else [actions]
+            if any(each in str(action) for action in actions for each in called if each):
+                return alarm
+        if len(self.alarms) == 1:
+            return self.alarms[0][1]
+        raise ParameterError(
+            f"read_deployment: {policy.name('PolicyType')}='StepScaling' acts on an alarm that stands elsewhere; give "
+            "its put_metric_alarm (AlarmActions, MetricName, Threshold) too."
+        )
+
+
+def _metric(tracking: Fields) -> tuple[str, float]:
+    ready, own = tracking.inside("PredefinedMetricSpecification"), tracking.inside("CustomizedMetricSpecification")
+    named = ready if ready is not None else own
+    if named is None:
+        raise ParameterError(f"read_deployment: {tracking.name('PredefinedMetricSpecification')} is missing.")
+    return _metric_named(named, "PredefinedMetricType" if ready is not None else "MetricName")
+
+
+def _metric_named(named: Fields, key: str) -> tuple[str, float]:
+    if key not in named and named.found.get("Metrics"):
+        raise ParameterError(f"read_deployment: {named.name('Metrics')} is metric math, and is not simulated.")
+    name = named.text(key)
+    if name not in _METRICS:
+        raise ParameterError(
+            f"read_deployment: {named.name(key)}={name!r} is not simulated; it should be one of {', '.join(_METRICS)}."
+        )
+    if name == "GPUUtilization":
+        named.notes.assume("GPUUtilization is simulated as DutyCycle: the time in which an instance has a request")
+    return _METRICS[name]
+
+
+def _step(found: Fields, unit: float) -> Step:
+    def bound(key: str) -> float | None:
+        return found.number(key) * unit if key in found else None
+
+    lower, upper = bound("MetricIntervalLowerBound"), bound("MetricIntervalUpperBound")
+    change = found.whole("ScalingAdjustment")
+    found.ignoring()
+    return built(found.where, lambda: Step(change, lower=lower, upper=upper))
+
+
+def _schedule(found: Fields) -> ScheduledScaling:
+    when, action = found.text("Schedule"), found.inside("ScalableTargetAction")
+    timezone = found.text("Timezone", "UTC")
+    known = ("ScheduledActionName", "ServiceNamespace", "ResourceId", "ScalableDimension", "StartTime", "EndTime")
+    found.ignoring(*known)
+    if action is None:
+        raise ParameterError(f"read_deployment: {found.name('ScalableTargetAction')} is missing.")
+    lowest = action.whole("MinCapacity") if "MinCapacity" in action else None
+    highest = action.whole("MaxCapacity") if "MaxCapacity" in action else None
+    return built(
+        found.where, lambda: ScheduledScaling(when, min_capacity=lowest, max_capacity=highest, timezone=timezone)
+    )
