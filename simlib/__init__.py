@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         scenarios,
         serving,
         theory,
+        widgets,
         workload,
     )
     from simlib.advisor import advise
@@ -69,6 +70,7 @@ _ROOMS = (
     "scenarios",
     "serving",
     "theory",
+    "widgets",
     "workload",
 )
 _LATER = {
@@ -115,6 +117,7 @@ __all__ = [
     "theory",
     "to_json",
     "uniform",
+    "widgets",
     "workload",
 ]
 
