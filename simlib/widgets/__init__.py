@@ -10,6 +10,7 @@ thing in numbers, each with its interval; `explorer.code(…)` the code that giv
 """
 
 from simlib.widgets.backlog import ASYNC_BACKLOG as async_backlog
+from simlib.widgets.chooser import DEPLOYMENT_CHOOSER as deployment_chooser
 from simlib.widgets.cold import COLD_START_AND_COST as cold_start_and_cost
 from simlib.widgets.drift import DRIFT_INJECTOR as drift_injector
 from simlib.widgets.explorer import Answer, Explorer, Knob, summarised
@@ -28,6 +29,7 @@ __all__ = [
     "autoscaler",
     "batch_gantt",
     "cold_start_and_cost",
+    "deployment_chooser",
     "drift_injector",
     "fairness_trade_off",
     "pipeline_gantt",
@@ -38,6 +40,7 @@ __all__ = [
 EXPLORERS = {
     each.name: each
     for each in (
+        deployment_chooser,
         queue_and_latency,
         cold_start_and_cost,
         drift_injector,

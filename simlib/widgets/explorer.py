@@ -27,7 +27,8 @@ import numpy as np
 import pandas as pd
 
 import simlib as sl
-from simlib import experiments, fairness, mlops, monitoring, platforms, pricing, serving, workload
+from simlib import experiments, fairness, mlops, monitoring, serving, workload
+from simlib.serving import limits
 from simlib.widgets import Answer, summarised
 """
 _SIZE_INCHES, _DPI = (9.0, 3.5), 100

@@ -1,0 +1,106 @@
+"""Deployment chooser: who keeps the wait that callers accept, for the least money?"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import simlib as sl
+from simlib import serving, workload
+from simlib.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE
+from simlib.serving import limits
+from simlib.widgets.axes import label, plain_log
+from simlib.widgets.explorer import Answer, Explorer, Knob
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def deployment_chooser(per_day: int, work_s: float, request_mb: float, wait_s: float) -> Answer:
+    """Three runs of about 400 calls an option; what the platform refuses is not run.  `sl.advise` looks closer."""
+    model = sl.ModelProfile(
+        "model", sl.lognormal(mean=work_s, cv=0.3), size_mb=300, load_seconds=5, request_kb=1000 * request_mb
+    )
+    rate, hours = per_day / 86_400, 400 / per_day * 24
+    machines = int(np.ceil(max(1.0, rate * work_s / 2 / 0.6)))  # two workers each, at most 60 % busy
+    calls, night = workload.poisson(rate=rate, name="calls"), workload.files(min(per_day, 400), size_mb=request_mb)
+    fleet = {"instance_type": "ml.m5.large", "initial_instance_count": machines}
+    longest = {"invocation_timeout_s": 3600}
+    options = {
+        "serverless": (serving.Serverless(model, memory_mb=4096, max_concurrency=200), calls, hours),
+        "real-time": (serving.RealTime(model, workers=2, routing="LEAST_OUTSTANDING_REQUESTS", **fleet), calls, hours),
+        "asynchronous": (
+            serving.Asynchronous(model, max_concurrent_invocations_per_instance=2, **fleet, **longest),
+            calls,
+            hours,
+        ),
+        "batch": (
+            serving.BatchTransform(model, max_concurrent_transforms=2, invocations_timeout_s=3600),
+            night,
+            None,
+        ),
+    }
+    facts = {"request_mb": request_mb, "processing_s": 2 * work_s}  # hardly a call takes twice the mean
+    figures, out = {}, {}
+    for name, (deployment, asked, length) in options.items():
+        broken = limits.broken(name, model, **facts)
+        if broken:
+            out[name] = broken[0].words
+            continue
+        runs = [
+            sl.simulate(deployment, asked, hours=length, seed=7, replication=k, progress=False).summary()
+            for k in range(3)
+        ]
+        nightly = name == "batch"  # whoever calls after one night's job waits for the next, and that takes its time
+        days = max(1.0, per_day / 400) if nightly else per_day / 400
+        figures[f"{name}: p99 [s]"] = [86_400 + days * s["p99_s"] if nightly else s["p99_s"] for s in runs]
+        figures[f"{name}: dollars a month"] = [30 * days * s["usd"] for s in runs]
+    numbers = sl.widgets.summarised(figures)
+    kept = {
+        name: numbers.loc[f"{name}: dollars a month", "mean"]
+        for name in options
+        if name not in out and numbers.loc[f"{name}: p99 [s]", "mean"] <= wait_s
+    }
+    best = min(kept, key=kept.get) if kept else None
+    finding = (
+        f"{best.capitalize()}: {kept[best]:,.3g} dollars a month keep p99 below {wait_s:,g} s"
+        if best
+        else f"Nothing keeps p99 below {wait_s:,g} s"
+    )
+    return Answer(numbers, finding, (wait_s, out, best))
+
+
+def _draw(ax: "Axes", answer: Answer) -> None:
+    wait_s, out, best = answer.drawn
+    colors = {"serverless": BLUE, "real-time": ORANGE, "asynchronous": GREEN, "batch": PURPLE}
+    ax.axvline(wait_s, color=BLACK, linestyle="--", linewidth=1)
+    plain_log(ax, "x")
+    plain_log(ax, "y")
+    most = 1.0
+    for name, color in colors.items():
+        if name in out:
+            continue
+        p99, low, high = answer.numbers.loc[f"{name}: p99 [s]"]
+        usd = answer.numbers.loc[f"{name}: dollars a month", "mean"]
+        ax.plot([max(low, p99 / 3), high], [usd, usd], color=color, linewidth=3, alpha=0.5)
+        ax.plot(p99, usd, "o" if name != best else "D", color=color, markersize=8)
+        label(ax, name + (" (chosen)" if name == best else ""), p99, usd, color, above=name != "asynchronous")
+        most = max(most, usd)
+    ax.set(xlim=(0.05, 2e6), ylim=(0.01, 30 * most), ylabel="dollars a month")
+    ax.set_xlabel("99th percentile of the wait [s], with its 95 % interval (dashed: accepted)")
+    for k, words in enumerate(out.values()):
+        ax.text(0.99, 0.95 - 0.09 * k, f"out: {words}", transform=ax.transAxes, ha="right", va="top", fontsize=8)
+
+
+DEPLOYMENT_CHOOSER = Explorer(
+    "deployment_chooser",
+    "Choose the deployment",
+    "Who keeps the wait that callers accept, for the least money? And what makes the answer flip?",
+    (
+        Knob("per_day", "calls a day", (10, 100, 500, 1000, 5000, 20_000, 100_000, 500_000, 2_000_000), 1000),
+        Knob("work_s", "work a call [s]", (0.05, 0.1, 0.5, 2, 10, 45, 300, 900), 0.5),
+        Knob("request_mb", "size of a request [MB]", (0.01, 1, 3, 5, 20, 80, 200), 3),
+        Knob("wait_s", "accepted wait at p99 [s]", (0.5, 1, 2, 5, 15, 60, 600, 3600, 100_000), 15),
+    ),
+    deployment_chooser,
+    _draw,
+)
