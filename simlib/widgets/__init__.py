@@ -5,15 +5,15 @@
     >>> bool(found.loc["p99 [s]", "mean"] > 5 * found.loc["p50 [s]", "mean"])
     True
 
-In a notebook, write an explorer's name as the last line of a cell and its knobs appear.  `explorer.numbers(…)` is the same
-thing in numbers, each with its interval; `explorer.code(…)` the code that gives these numbers without any widget.
+In a notebook, write an explorer's name as the last line of a cell and its knobs appear.  `explorer.numbers(…)` is the
+same thing in numbers, each with its interval; `explorer.code(…)` the code that gives them without any widget.
 """
 
 from simlib.widgets.backlog import ASYNC_BACKLOG as async_backlog
 from simlib.widgets.chooser import DEPLOYMENT_CHOOSER as deployment_chooser
 from simlib.widgets.cold import COLD_START_AND_COST as cold_start_and_cost
 from simlib.widgets.drift import DRIFT_INJECTOR as drift_injector
-from simlib.widgets.explorer import Answer, Explorer, Knob, summarised
+from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 from simlib.widgets.fair import FAIRNESS_TRADE_OFF as fairness_trade_off
 from simlib.widgets.night import BATCH_GANTT as batch_gantt
 from simlib.widgets.pipeline import PIPELINE_GANTT as pipeline_gantt
@@ -35,6 +35,7 @@ __all__ = [
     "pipeline_gantt",
     "queue_and_latency",
     "summarised",
+    "value",
 ]
 
 EXPLORERS = {

@@ -6,7 +6,7 @@ import simlib as sl
 from simlib import serving, workload
 from simlib.plots.style import BLUE, GREEN
 from simlib.widgets.axes import label
-from simlib.widgets.explorer import Answer, Explorer, Knob
+from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +32,9 @@ def async_backlog(files: int, work_min: float, target: int, most: int) -> Answer
         "expired or unanswered [share]": [1 - s["completed"] / s["requests"] for s in summaries],
         "dollars": [s["usd"] for s in summaries],
     }
-    numbers = sl.widgets.summarised(figures)
-    last, half, _, usd = numbers["mean"]
+    numbers = summarised(figures)
+    last, half = value(numbers, "last answer [h after the first call]"), value(numbers, "p50 [min]")
+    usd = value(numbers, "dollars")
     finding = f"The last of {files} answers comes after {last:.2g} h, half within {half:.2g} min, for {usd:.2g} dollars"
     return Answer(numbers, finding, runs[0].timeline(300))
 
@@ -48,7 +49,7 @@ def _draw(ax: "Axes", answer: Answer) -> None:
     other.set(ylabel="instances in service", ylim=(0, 1.3 * max(1, machines.max())))
     other.grid(visible=False)
     label(ax, "waiting or in process", float(hours[waits.argmax()]), float(waits.max()), BLUE)
-    label(other, "instances", float(hours[machines.argmax()]), float(machines.max()), GREEN)  # type: ignore[arg-type]
+    label(other, "instances", float(hours[machines.argmax()]), float(machines.max()), GREEN)
     ax.set(xlabel="hours since the first file", ylabel="files", xlim=(0, 8), ylim=(0, 1.2 * max(1, waits.max())))
 
 

@@ -1,6 +1,6 @@
 """Deployment chooser: who keeps the wait that callers accept, for the least money?"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from simlib import serving, workload
 from simlib.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE
 from simlib.serving import limits
 from simlib.widgets.axes import label, plain_log
-from simlib.widgets.explorer import Answer, Explorer, Knob
+from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +23,12 @@ def deployment_chooser(per_day: int, work_s: float, request_mb: float, wait_s: f
     rate, hours = per_day / 86_400, 400 / per_day * 24
     machines = int(np.ceil(max(1.0, rate * work_s / 2 / 0.6)))  # two workers each, at most 60 % busy
     calls, night = workload.poisson(rate=rate, name="calls"), workload.files(min(per_day, 400), size_mb=request_mb)
-    fleet = {"instance_type": "ml.m5.large", "initial_instance_count": machines}
-    longest = {"invocation_timeout_s": 3600}
-    options = {
+    fleet: dict[str, Any] = {"instance_type": "ml.m5.large", "initial_instance_count": machines}
+    options: dict[Any, Any] = {
         "serverless": (serving.Serverless(model, memory_mb=4096, max_concurrency=200), calls, hours),
         "real-time": (serving.RealTime(model, workers=2, routing="LEAST_OUTSTANDING_REQUESTS", **fleet), calls, hours),
         "asynchronous": (
-            serving.Asynchronous(model, max_concurrent_invocations_per_instance=2, **fleet, **longest),
+            serving.Asynchronous(model, max_concurrent_invocations_per_instance=2, invocation_timeout_s=3600, **fleet),
             calls,
             hours,
         ),
@@ -40,7 +39,8 @@ def deployment_chooser(per_day: int, work_s: float, request_mb: float, wait_s: f
         ),
     }
     facts = {"request_mb": request_mb, "processing_s": 2 * work_s}  # hardly a call takes twice the mean
-    figures, out = {}, {}
+    figures: dict[str, list[float]] = {}
+    out: dict[str, str] = {}
     for name, (deployment, asked, length) in options.items():
         broken = limits.broken(name, model, **facts)
         if broken:
@@ -54,13 +54,13 @@ def deployment_chooser(per_day: int, work_s: float, request_mb: float, wait_s: f
         days = max(1.0, per_day / 400) if nightly else per_day / 400
         figures[f"{name}: p99 [s]"] = [86_400 + days * s["p99_s"] if nightly else s["p99_s"] for s in runs]
         figures[f"{name}: dollars a month"] = [30 * days * s["usd"] for s in runs]
-    numbers = sl.widgets.summarised(figures)
+    numbers = summarised(figures)
     kept = {
-        name: numbers.loc[f"{name}: dollars a month", "mean"]
+        name: value(numbers, f"{name}: dollars a month")
         for name in options
-        if name not in out and numbers.loc[f"{name}: p99 [s]", "mean"] <= wait_s
+        if name not in out and value(numbers, f"{name}: p99 [s]") <= wait_s
     }
-    best = min(kept, key=kept.get) if kept else None
+    best = min(kept, key=lambda name: kept[name]) if kept else None
     finding = (
         f"{best.capitalize()}: {kept[best]:,.3g} dollars a month keep p99 below {wait_s:,g} s"
         if best
@@ -79,8 +79,8 @@ def _draw(ax: "Axes", answer: Answer) -> None:
     for name, color in colors.items():
         if name in out:
             continue
-        p99, low, high = answer.numbers.loc[f"{name}: p99 [s]"]
-        usd = answer.numbers.loc[f"{name}: dollars a month", "mean"]
+        p99, low, high = (value(answer.numbers, f"{name}: p99 [s]", which) for which in ("mean", "low", "high"))
+        usd = value(answer.numbers, f"{name}: dollars a month")
         ax.plot([max(low, p99 / 3), high], [usd, usd], color=color, linewidth=3, alpha=0.5)
         ax.plot(p99, usd, "o" if name != best else "D", color=color, markersize=8)
         label(ax, name + (" (chosen)" if name == best else ""), p99, usd, color, above=name != "asynchronous")

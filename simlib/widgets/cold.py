@@ -1,14 +1,14 @@
 """Cold start and cost: pay per call, or keep a machine?"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import simlib as sl
-from simlib import experiments, serving, workload
+from simlib import serving, workload
 from simlib.plots.style import BLUE, ORANGE
 from simlib.widgets.axes import label, plain_log
-from simlib.widgets.explorer import Answer, Explorer, Knob
+from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,8 @@ def cold_start_and_cost(per_day: int, service_s: float, memory_mb: int, size_mb:
     serverless = serving.Serverless(model, memory_mb=memory_mb, max_concurrency=100, provisioned_concurrency=warm)
     machine = serving.RealTime(model, instance_type="ml.c5.large", workers=2)
     calls, hours = workload.poisson(rate=per_day / 86_400, name="calls"), 800 / per_day * 24
-    options, month = {"pay per call": serverless, "one machine": machine}, 30 * 24 / hours
+    month = 30 * 24 / hours
+    options: dict[str, Any] = {"pay per call": serverless, "one machine": machine}
     runs = {
         name: [sl.simulate(each, calls, hours=hours, seed=7, replication=k, progress=False) for k in range(3)]
         for name, each in options.items()
@@ -32,12 +33,13 @@ def cold_start_and_cost(per_day: int, service_s: float, memory_mb: int, size_mb:
         figures[f"{name}: p50 [s]"] = [s["p50_s"] for s in summaries]
         figures[f"{name}: p99 [s]"] = [s["p99_s"] for s in summaries]
     figures["cold starts [share]"] = [run.summary()["cold_start_rate"] for run in runs["pay per call"]]
-    numbers = sl.widgets.summarised(figures)
-    call, keep, cold = numbers["mean"][
-        ["pay per call: dollars a month", "one machine: dollars a month", "cold starts [share]"]
-    ]
+    numbers = summarised(figures)
+    call, keep = (value(numbers, f"{name}: dollars a month") for name in options)
+    cold = value(numbers, "cold starts [share]")
     cheaper = "pay per call" if call < keep else "the machine"
-    finding = f"{100 * cold:.3g} % meet a cold start; a month costs {call:,.3g} or {keep:,.3g} dollars: {cheaper} is cheaper"
+    finding = (
+        f"{100 * cold:.3g} % meet a cold start; a month costs {call:,.3g} or {keep:,.3g} dollars: {cheaper} is cheaper"
+    )
     curves = {name: np.sort(np.concatenate([run.latencies() for run in each])) for name, each in runs.items()}
     return Answer(numbers, finding, curves)
 
@@ -49,7 +51,7 @@ def _draw(ax: "Axes", answer: Answer) -> None:
             continue
         slower = 100 * (1 - np.arange(len(seconds)) / len(seconds))
         ax.plot(seconds, slower, color=color, linestyle=style)
-        usd = answer.numbers.loc[f"{name}: dollars a month", "mean"]
+        usd = value(answer.numbers, f"{name}: dollars a month")
         spot = len(seconds) // (2 if name == "one machine" else 4)
         label(ax, f"{name}: {usd:,.3g} dollars a month", float(seconds[spot]), float(slower[spot]), color)
         longest = max(longest, float(seconds[-1]))

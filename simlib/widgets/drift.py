@@ -7,7 +7,7 @@ import numpy as np
 from simlib import monitoring
 from simlib.plots.style import BLUE, ORANGE, RED
 from simlib.widgets.axes import label
-from simlib.widgets.explorer import Answer, Explorer, Knob, summarised
+from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def drift_injector(shift: float, kind: Any, rows: int, threshold: float) -> Answ
             "days with a false alarm, before [share]": alarms[:, :10].mean(axis=1),
         }
     )
-    delay, share, false = numbers["mean"]
+    delay, share, false = (value(numbers, str(name)) for name in numbers.index)
     found = f"noticed after {delay:.2g} days in {100 * share:.0f} % of histories" if noticed.any() else "never noticed"
     finding = f"Drift of {shift:g} sd: {found}; false alarms on {100 * false:.2g} % of quiet days"
     return Answer(numbers, finding, (seen, level, threshold))

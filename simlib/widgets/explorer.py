@@ -6,7 +6,7 @@ is seen: `Explorer.code` exports it with the present values.  The face with its 
 
 import inspect
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ import pandas as pd
 import simlib as sl
 from simlib import experiments, fairness, mlops, monitoring, serving, workload
 from simlib.serving import limits
-from simlib.widgets import Answer, summarised
+from simlib.widgets import Answer, summarised, value
 """
 _SIZE_INCHES, _DPI = (9.0, 3.5), 100
 
@@ -70,7 +70,7 @@ class Answer:
     Parameters
     ----------
     numbers : DataFrame
-        Index figure, with its unit; columns mean low high: the estimate and its 95 % interval (NaN where nothing scatters).
+        Index figure, with its unit; columns mean low high: the estimate and its 95 % interval.
     finding : str
         One sentence: the title of the picture.
     drawn : any
@@ -82,11 +82,17 @@ class Answer:
     drawn: Any = field(default=None, repr=False)
 
 
-def summarised(values: dict[str, Sequence[float]]) -> pd.DataFrame:
+def summarised(values: Mapping[str, Any]) -> pd.DataFrame:
     """Mean and 95 % interval of each figure's values, one value a replication: a frame such as `Answer.numbers`."""
     found = {name: interval(list(each)) for name, each in values.items()}
     rows = {name: (each.mean, each.low, each.high) for name, each in found.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high"]).rename_axis("figure")
+
+
+def value(numbers: pd.DataFrame, figure: str, which: str = "mean") -> float:
+    """One cell of `Answer.numbers`."""
+    found: Any = numbers.loc[figure, which]
+    return float(found)
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ class Explorer:
         from PIL import Image  # matplotlib's own way to a PNG, without drawing everything twice
 
         with styled():
-            figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="none")
+            figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout=None)
             canvas = FigureCanvasAgg(figure)
             ax = figure.add_axes((0.09, 0.15, 0.85, 0.74))
             ax.set_title(answer.finding, y=1.02)  # where it is told to be: looking for room takes a tenth of the time
@@ -175,4 +181,4 @@ def _told(numbers: pd.DataFrame) -> list[str]:
         doubt = f" ({low:.3g} to {high:.3g})" if low < high else ""
         return f"{name} {mean:.4g}{doubt}"
 
-    return [said(str(name), *row) for name, *row in numbers[["mean", "low", "high"]].itertuples()]
+    return [said(*row) for row in numbers[["mean", "low", "high"]].itertuples()]

@@ -4,7 +4,7 @@ import base64
 import html
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as w
+import ipywidgets as w  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from simlib.widgets.explorer import Answer, Explorer, Knob
@@ -38,9 +38,10 @@ def face(explorer: "Explorer", start: dict[str, Any]) -> w.VBox:
 
 
 def _control(knob: "Knob", value: Any) -> w.Widget:
-    kind = w.Dropdown if isinstance(knob.options[0], str) else w.SelectionSlider
-    return kind(options=list(knob.options), value=value, description=knob.label, continuous_update=False, **_SLIDER) \
-        if kind is w.SelectionSlider else kind(options=list(knob.options), value=value, description=knob.label, **_SLIDER)
+    settings = {"options": list(knob.options), "value": value, "description": knob.label, **_SLIDER}
+    if isinstance(knob.options[0], str):
+        return w.Dropdown(**settings)
+    return w.SelectionSlider(continuous_update=False, **settings)
 
 
 def _figure(explorer: "Explorer", answer: "Answer") -> str:

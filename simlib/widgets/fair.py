@@ -33,8 +33,9 @@ def fairness_trade_off(base_rate_a: float, base_rate_d: float, separation: float
             "right decisions [share]": right,
         }
     )
-    fair = [name for name, value in exact.items() if abs(value) < 0.02]
-    finding = f"A bonus of {bonus:g} is fair by {', '.join(fair) or 'none of the three'}; {100 * np.mean(right):.0f} % decided right"
+    fair = [str(name) for name, value in exact.items() if abs(value) < 0.02]
+    by = ", ".join(fair) or "none of the three"
+    finding = f"A bonus of {bonus:g} is fair by {by}; {100 * np.mean(right):.0f} % decided right"
     grid = np.linspace(0, 2, 21)
     curves = {name: [float(fairness.tradeoff(bonus=float(b), **rates)[name]) for b in grid] for name in exact.index}
     return Answer(numbers, finding, (grid, curves, bonus))

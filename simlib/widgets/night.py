@@ -7,7 +7,7 @@ import numpy as np
 import simlib as sl
 from simlib import serving, workload
 from simlib.plots.style import BLUE, RED, SKY, YELLOW
-from simlib.widgets.explorer import Answer, Explorer, Knob
+from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,9 +30,10 @@ def batch_gantt(files: int, work_min: float, cv: float, instances: int) -> Answe
         "dollars": [s["usd"] for s in summaries],
         "files without a result [share]": [s["error_rate"] for s in summaries],
     }
-    numbers = sl.widgets.summarised(figures)
-    ready, busy, usd, _ = numbers["mean"]
-    kept = "in time" if numbers.loc["ready after [h]", "high"] <= 8 else "TOO LATE" if ready > 8 else "not surely in time"
+    numbers = summarised(figures)
+    ready, busy, usd = (value(numbers, name) for name in ("ready after [h]", "machines at work [share]", "dollars"))
+    kept = "in time" if value(numbers, "ready after [h]", "high") <= 8 else "not surely in time"
+    kept = "TOO LATE" if ready > 8 else kept
     finding = f"Ready after {ready:.3g} h ({kept} for 8 h), machines {100 * busy:.0f} % at work, {usd:.3g} dollars"
     return Answer(numbers, finding, (runs[0].instances, runs[0].requests))
 

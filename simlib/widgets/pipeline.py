@@ -7,7 +7,7 @@ import numpy as np
 import simlib as sl
 from simlib import mlops
 from simlib.plots.style import BLUE, RED
-from simlib.widgets.explorer import Answer, Explorer, Knob
+from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ def pipeline_gantt(trainings: int, parallel: int, spread: float, start: str) -> 
         mlops.TrainingStep(f"train {k + 1}", duration=sl.lognormal(mean=1800, cv=spread), depends_on="prepare")
         for k in range(trainings)
     ]
-    evaluate = mlops.EvaluationStep("evaluate", duration=300, depends_on=[each.name for each in fits])
+    evaluate = mlops.EvaluationStep("evaluate", duration=sl.constant(300), depends_on=[each.name for each in fits])
     register = mlops.RegisterModelStep("register", group="countries", depends_on="evaluate")
     ana = mlops.Person("Ana", hours=mlops.WorkingHours(9, 17), response=sl.exponential(1800))
     approve = mlops.ApprovalStep("approve", register=register, person=ana)
@@ -29,12 +29,12 @@ def pipeline_gantt(trainings: int, parallel: int, spread: float, start: str) -> 
     runs = [
         release.run(sl.Simulation(seed=7, replication=k, start=when), max_parallel_steps=parallel) for k in range(8)
     ]
-    machines = [float(run.steps.loc["evaluate", "end_s"]) for run in runs]
-    numbers = sl.widgets.summarised(
+    machines = [value(run.steps, "evaluate", "end_s") for run in runs]
+    numbers = summarised(
         {
             "from start to approved [h]": [run.makespan_s / 3600 for run in runs],
             "of these, machines at work [h]": [each / 3600 for each in machines],
-            "waiting for a person [h]": [run.makespan_s / 3600 - m / 3600 for run, m in zip(runs, machines, strict=True)],
+            "waiting for a person [h]": [(r.makespan_s - m) / 3600 for r, m in zip(runs, machines, strict=True)],
             "dollars": [run.usd for run in runs],
         }
     )

@@ -8,7 +8,7 @@ import simlib as sl
 from simlib import experiments, serving, workload
 from simlib.plots.style import BLUE, GREEN, ORANGE, RED
 from simlib.widgets.axes import label, plain_log
-from simlib.widgets.explorer import Answer, Explorer, Knob
+from simlib.widgets.explorer import Answer, Explorer, Knob, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +24,9 @@ def queue_and_latency(rate: float, instances: int, cv: float, routing: Any) -> A
     figures = {"mean_s": "mean [s]", "p50_s": "p50 [s]", "p95_s": "p95 [s]", "p99_s": "p99 [s]"}
     figures |= {"error_rate": "errors [share]", "utilization": "utilization [share]"}
     numbers = found.loc[list(figures), ["mean", "low", "high"]].rename(index=figures)
-    p50, p99, busy, _ = numbers["mean"][["p50 [s]", "p99 [s]", "utilization [share]", "errors [share]"]]
-    finding = f"{100 * busy:.0f} % busy: one in a hundred waits over {p99:.2g} s, {p99 / p50:.2g} times the typical {p50:.2g} s"
+    p50, p99, busy = (value(numbers, name) for name in ("p50 [s]", "p99 [s]", "utilization [share]"))
+    times = f"{p99 / p50:.2g} times the typical {p50:.2g} s"
+    finding = f"{100 * busy:.0f} % busy: one in a hundred waits over {p99:.2g} s, {times}"
     return Answer(numbers, finding, np.sort(one.latencies()))
 
 
@@ -36,7 +37,7 @@ def _draw(ax: "Axes", answer: Answer) -> None:
     plain_log(ax, "x")
     plain_log(ax, "y")
     for name, share, color in (("p50", 0.5, GREEN), ("p95", 0.05, ORANGE), ("p99", 0.01, RED)):
-        mean, low, high = answer.numbers.loc[f"{name} [s]"]
+        mean, low, high = (value(answer.numbers, f"{name} [s]", which) for which in ("mean", "low", "high"))
         ax.plot([low, high], [share, share], color=color, linewidth=3, alpha=0.5)
         ax.plot(mean, share, "o", color=color)
         label(ax, name, mean, share, color)

@@ -8,7 +8,7 @@ import simlib as sl
 from simlib import serving, workload
 from simlib.plots.style import BLUE, GREEN, RED
 from simlib.widgets.axes import label
-from simlib.widgets.explorer import Answer, Explorer, Knob
+from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,8 +37,8 @@ def autoscaler(target: int, at_least: int, crowd: int, launch_min: float) -> Ans
         "dollars": [s["usd"] for s in summaries],
         "most instances": [run.timeline()["Instances"].max() for run in runs],
     }
-    numbers = sl.widgets.summarised(figures)
-    lost, wait, usd, _ = numbers["mean"]
+    numbers = summarised(figures)
+    lost, wait, usd = (value(numbers, name) for name in ("errors [share]", "p99 [s]", "dollars"))
     finding = f"{100 * lost:.2g} % get an error, p99 {wait:.2g} s, {usd:.2g} dollars"
     return Answer(numbers, finding, runs[0].timeline())
 
