@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 LAB_FLAGS ?=
+VOILA_FLAGS ?=
 # Nothing leaves the machine: JupyterLab looks for neither updates nor news.
 QUIET = --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None
 PYTEST_FLAGS ?=
@@ -13,7 +14,7 @@ IN_VENV = .venv/bin/python
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
-	@echo "PYTHON=/path/to/python3 names the Python that .venv is made from; LAB_FLAGS goes to JupyterLab."
+	@echo "PYTHON=/path/to/python3 names the Python that .venv is made from; LAB_FLAGS goes to JupyterLab, VOILA_FLAGS to Voila."
 
 lab: ## set up, make your own copy of the notebooks in work/, open JupyterLab on it
 	@venv=.venv extras=; $(INSTALL)
@@ -42,9 +43,14 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 		notebooks $$(test ! -d solutions || echo solutions)
 
 test-browser: ## the notebooks in a real browser (needs /usr/bin/chromium)
-	@venv=.venv extras='[test,browser]'; $(INSTALL)
+	@venv=.venv extras='[test,browser,app]'; $(INSTALL)
 	@$(COMPILE_LANES)
 	@$(IN_VENV) -m pytest tests/browser $(PYTEST_FLAGS)
+
+explorers: ## the explorers as an app of their own, in the browser (Voila)
+	@venv=.venv extras='[app]'; $(INSTALL)
+	@$(COMPILE_LANES)
+	@$(IN_VENV) -m voila docs/explorers.ipynb --theme=light $(VOILA_FLAGS)
 
 bench: ## measure the speed beside plain SimPy, Ciw and salabim (in its own .venv-bench)
 	@venv=.venv-bench extras='[bench]'; $(INSTALL)
@@ -55,7 +61,7 @@ pins: ## make constraints.txt anew with today's releases (PYTHON must be a 3.11:
 		{ echo "Pins are made with the oldest Python served: make pins PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@rm -rf .venv-pins && "$(PYTHON)" -m venv .venv-pins
 	@.venv-pins/bin/python -m pip uninstall --quiet --yes setuptools
-	@.venv-pins/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,browser,cluster,aws,bench]'
+	@.venv-pins/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,browser,app,cluster,aws,bench]'
 	@{ echo '# The whole environment, exactly: runtime and all extras. Made by `make pins`; do not edit by hand.'; \
 	   echo '# After it, carry the new versions over to environment.yml (tests/test_environment.py says which).'; \
 	   .venv-pins/bin/python -m pip list --format=freeze --exclude pip --exclude-editable \
@@ -114,4 +120,4 @@ COMPILE_LANES = \
 		rm -f simlib/serving/__pycache__/lanes.*.nb?; \
 		$(IN_VENV) -m simlib doctor --compile --quiet && cat $(LANES_FROM) > .venv/.lanes; }
 
-.PHONY: help lab test test-browser bench pins outputs format clean
+.PHONY: help lab test test-browser explorers bench pins outputs format clean

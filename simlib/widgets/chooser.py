@@ -20,7 +20,7 @@ def deployment_chooser(per_day: int, work_s: float, request_mb: float, wait_s: f
     model = sl.ModelProfile(
         "model", sl.lognormal(mean=work_s, cv=0.3), size_mb=300, load_seconds=5, request_kb=1000 * request_mb
     )
-    rate, hours = per_day / 86_400, 400 / per_day * 24
+    rate, hours = per_day / 86_400, min(400 / per_day, 30) * 24
     machines = int(np.ceil(max(1.0, rate * work_s / 2 / 0.6)))  # two workers each, at most 60 % busy
     calls, night = workload.poisson(rate=rate, name="calls"), workload.files(min(per_day, 400), size_mb=request_mb)
     fleet: dict[str, Any] = {"instance_type": "ml.m5.large", "initial_instance_count": machines}
@@ -42,16 +42,18 @@ def deployment_chooser(per_day: int, work_s: float, request_mb: float, wait_s: f
     figures: dict[str, list[float]] = {}
     out: dict[str, str] = {}
     for name, (deployment, asked, length) in options.items():
-        broken = limits.broken(name, model, **facts)
+        broken = [each.words for each in limits.broken(name, model, **facts)]
+        if machines > 100 and name != "serverless":
+            broken.append(f"{name}: more than 100 machines")
         if broken:
-            out[name] = broken[0].words
+            out[name] = broken[0]
             continue
         runs = [
             sl.simulate(deployment, asked, hours=length, seed=7, replication=k, progress=False).summary()
             for k in range(3)
         ]
         nightly = name == "batch"  # whoever calls after one night's job waits for the next, and that takes its time
-        days = max(1.0, per_day / 400) if nightly else per_day / 400
+        days = max(1.0, per_day / 400) if nightly else 24 / hours
         figures[f"{name}: p99 [s]"] = [86_400 + days * s["p99_s"] if nightly else s["p99_s"] for s in runs]
         figures[f"{name}: dollars a month"] = [30 * days * s["usd"] for s in runs]
     numbers = summarised(figures)

@@ -19,7 +19,7 @@ def cold_start_and_cost(per_day: int, service_s: float, memory_mb: int, size_mb:
     model = sl.ModelProfile("model", service=sl.lognormal(mean=service_s, cv=0.3), size_mb=size_mb, load_seconds=2)
     serverless = serving.Serverless(model, memory_mb=memory_mb, max_concurrency=100, provisioned_concurrency=warm)
     machine = serving.RealTime(model, instance_type="ml.c5.large", workers=2)
-    calls, hours = workload.poisson(rate=per_day / 86_400, name="calls"), 800 / per_day * 24
+    calls, hours = workload.poisson(rate=per_day / 86_400, name="calls"), min(800 / per_day, 30) * 24
     month = 30 * 24 / hours
     options: dict[str, Any] = {"pay per call": serverless, "one machine": machine}
     runs = {

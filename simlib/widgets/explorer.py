@@ -150,7 +150,8 @@ class Explorer:
         from PIL import Image  # matplotlib's own way to a PNG, without drawing everything twice
 
         with styled():
-            figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout=None)
+            figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI)
+            figure.set_layout_engine("none")
             canvas = FigureCanvasAgg(figure)
             ax = figure.add_axes((0.09, 0.15, 0.85, 0.74))
             ax.set_title(answer.finding, y=1.02)  # where it is told to be: looking for room takes a tenth of the time
@@ -176,9 +177,14 @@ class Explorer:
         display(self.show())
 
 
+def shortly_told(number: float) -> str:
+    """Three digits that matter, without powers of ten."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
 def _told(numbers: pd.DataFrame) -> list[str]:
     def said(name: str, mean: float, low: float, high: float) -> str:
-        doubt = f" ({low:.3g} to {high:.3g})" if low < high else ""
-        return f"{name} {mean:.4g}{doubt}"
+        doubt = f" ({shortly_told(low)} to {shortly_told(high)})" if low < high else ""
+        return f"{name} {shortly_told(mean)}{doubt}"
 
     return [said(*row) for row in numbers[["mean", "low", "high"]].itertuples()]

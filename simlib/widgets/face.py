@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w  # type: ignore[import-untyped]
 
+from simlib.widgets.explorer import shortly_told
+
 if TYPE_CHECKING:
     from simlib.widgets.explorer import Answer, Explorer, Knob
 
@@ -33,6 +35,7 @@ def face(explorer: "Explorer", start: dict[str, Any]) -> w.VBox:
     heading = w.HTML(f"<h3>{html.escape(explorer.title)}</h3><p>{html.escape(explorer.question)}</p>")
     knobs = w.Box(list(controls.values()), layout=w.Layout(flex_flow="row wrap"))
     box = w.VBox([heading, knobs, picture, more])
+    box.add_class("simlib-explorer")
     box.add_class(f"simlib-{explorer.name.replace('_', '-')}")
     return box
 
@@ -53,4 +56,4 @@ def _figure(explorer: "Explorer", answer: "Answer") -> str:
 
 
 def _table(answer: "Answer") -> str:
-    return answer.numbers.to_html(float_format=lambda x: f"{x:.4g}", na_rep="–", border=0)
+    return answer.numbers.to_html(float_format=shortly_told, na_rep="–", border=0)

@@ -1,0 +1,79 @@
+"""A real JupyterLab on the learner's copy, and a real browser.
+
+Needs Debian's chromium and the `browser` extra: `make test-browser`.  SIMLIB_SCREENSHOTS=folder keeps pictures of what
+a learner sees.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simlib.student_copy import make_work_copy
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs the browser extra: make test-browser")
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a JupyterLab on the learner's copy, with settings and predictions of its own."""
+    home = tmp_path_factory.mktemp("home")
+    work = home / "work"
+    make_work_copy(ROOT, work)
+    shutil.copy(ROOT / "docs" / "explorers.ipynb", work)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {name: str(home / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    env = {name: value for name, value in os.environ.items() if name != "SIMLIB_HOME"}
+    env |= own | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1"),
+        *(
+            "--allow-root",
+            "--IdentityProvider.token=",
+        ),
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    with (home / "lab.log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=work, env=env, stdout=log, stderr=log)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait_for(f"{address}/api/status", server)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert server.poll() is None, "JupyterLab stopped at once"
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except urllib.error.URLError:
+            time.sleep(0.3)
+    raise TimeoutError(url)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    assert CHROMIUM, "these tests need chromium (Debian, Ubuntu: apt install chromium)"
+    with playwright.sync_playwright() as tool:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        found = tool.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield found
+        found.close()

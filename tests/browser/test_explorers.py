@@ -1,0 +1,86 @@
+"""Every explorer in a real JupyterLab, and as an app by Voilà: by keyboard, as a learner turns its knobs."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from in_jupyterlab import Notebook
+
+from simlib import widgets
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs the browser extra: make test-browser")
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def opened(browser: "playwright.Browser", lab: str) -> Iterator[Notebook]:
+    """The page of all explorers, run once from top to bottom."""
+    notebook = Notebook(browser, lab, "explorers.ipynb")
+    notebook.run_all()
+    notebook.picture("run")
+    yield notebook
+    notebook.page.close()
+
+
+@pytest.fixture(scope="module")
+def app(browser: "playwright.Browser") -> Iterator["playwright.Page"]:
+    """The same page served by Voilà."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "voila", "docs/explorers.ipynb", "--no-browser", f"--port={port}"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and server.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.3)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.goto(f"http://127.0.0.1:{port}/", timeout=120_000)
+        page.locator(".simlib-explorer img").nth(len(widgets.EXPLORERS) - 1).wait_for(timeout=120_000)
+        yield page
+        page.close()
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _turned(page: "playwright.Page", name: str) -> None:
+    """Move the first knob by one key press: another picture takes the old one's place, and other words stand below."""
+    box = page.locator(f".simlib-{name.replace('_', '-')}")
+    box.scroll_into_view_if_needed()
+    words, picture = box.locator("p[role=status]"), box.locator("img")
+    playwright.expect(picture).to_have_count(1)
+    before, seen = words.text_content(), picture.get_attribute("src")
+    assert picture.get_attribute("alt") == before
+    box.locator(".noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    playwright.expect(words).not_to_have_text(before, timeout=20_000)
+    assert picture.get_attribute("src") != seen
+    playwright.expect(picture).to_have_count(1)
+
+
+@pytest.mark.parametrize("name", widgets.EXPLORERS)
+def test_a_key_press_in_jupyterlab_gives_another_answer(opened: Notebook, name: str) -> None:
+    _turned(opened.page, name)
+
+
+def test_it_ran_without_error_or_warning_and_nothing_left_the_machine(opened: Notebook) -> None:
+    wrong = opened.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')
+    assert wrong.all_text_contents() == []
+    assert "Error displaying widget" not in opened.text()
+    assert opened.outside == []
+
+
+@pytest.mark.parametrize("name", widgets.EXPLORERS)
+def test_a_key_press_in_voila_gives_another_answer(app: "playwright.Page", name: str) -> None:
+    _turned(app, name)
