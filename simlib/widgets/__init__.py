@@ -2,7 +2,7 @@
 
     >>> from simlib import widgets
     >>> found = widgets.queue_and_latency.numbers(rate=36)
-    >>> bool(found.loc["p99 [s]", "mean"] > 5 * found.loc["p50 [s]", "mean"])
+    >>> bool(found.loc["p99 [s]", "mean"] > 3 * found.loc["p50 [s]", "mean"])
     True
 
 In a notebook, write an explorer's name as the last line of a cell and its knobs appear.  `explorer.numbers(…)` is the
