@@ -13,6 +13,7 @@ from simlib.platforms.descriptors.read import Descriptor, read_deployment
 from simlib.platforms.features import differences, features, matrix, since_the_slides
 from simlib.platforms.fields import fields
 from simlib.platforms.limits import Finding, validate
+from simlib.platforms.quota import instances_needed, quota_cores
 
 __all__ = [
     "Descriptor",
@@ -20,7 +21,9 @@ __all__ = [
     "differences",
     "features",
     "fields",
+    "instances_needed",
     "matrix",
+    "quota_cores",
     "read_deployment",
     "since_the_slides",
     "validate",

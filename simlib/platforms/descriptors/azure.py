@@ -47,11 +47,19 @@ _ARM = {
     "microsoft.machinelearningservices/workspaces/onlineendpoints/deployments": "deployment",
     "microsoft.machinelearningservices/workspaces/batchendpoints/deployments": "batch",
 }
+_SCHEMAS = {
+    "batchdeployment": "batch",
+    "onlinedeployment": "deployment",
+    "onlineendpoint": "endpoint",
+    "batchendpoint": "batch endpoint",
+    "amlcompute": "compute",
+}
 _SAYS_NOTHING = (
     "$schema", "name", "endpoint_name", "description", "tags", "properties", "model", "code_configuration",
     "environment", "environment_variables", "app_insights_enabled", "model_mount_path", "egress_public_network_access",
     "liveness_probe", "readiness_probe", "type", "auth_mode", "identity", "public_network_access", "location", "kind",
-    "startup_probe", "provisioning_state", "id", "resource_group", "default", "endpoint_compute_type", "package_model",
+    "startup_probe", "deployments", "traffic",
+    "provisioning_state", "id", "resource_group", "default", "endpoint_compute_type", "package_model",
 )  # fmt: skip
 
 
@@ -79,12 +87,20 @@ def parts_of(found: Any) -> list[Part] | None:
         return [Part(kind, deep(inner, snake)), *_nested(found)]
     schema = str(found.get("$schema", "")).lower()
     made = deep(found, snake)
-    for mark, kind in (("batchdeployment", "batch"), ("onlinedeployment", "deployment"), ("onlineendpoint", "endpoint"),
-                       ("batchendpoint", "batch endpoint"), ("amlcompute", "compute")):  # fmt: skip
-        if mark in schema:
-            return [Part(kind, made)]
-    kind = _by_its_fields(made)
+    kind = next((each for mark, each in _SCHEMAS.items() if mark in schema), None) or _by_its_fields(made)
+    if kind in ("endpoint", "batch endpoint"):
+        return _with_inner(kind, made)
     return None if kind is None else [Part(kind, made)]
+
+
+def _with_inner(kind: str, made: Mapping[str, Any]) -> list[Part]:
+    """An endpoint, and the deployments that the CLI's first versions kept inside it."""
+    of = "batch" if kind == "batch endpoint" else "deployment"
+    if "mini_batch_size" in made:
+        return [Part("batch", made)]
+    inner, schema = made.get("deployments"), {"$schema": made.get("$schema", "")}
+    inner = [each for each in inner if isinstance(each, Mapping)] if isinstance(inner, list) else []
+    return [Part(kind, made), *(Part(of, {**each, **schema}) for each in inner)]
 
 
 def _nested(found: Mapping[str, Any]) -> list[Part]:
@@ -217,9 +233,7 @@ def _deployment(found: Fields, model: ModelProfile, wrong: list[Finding]) -> _De
             "describe them with serving.RealTime."
         )
     size = canonical_size(found.text("instance_type"))
-    if "instance_count" not in found:
-        found.notes.assume(f"{found.name('instance_count')} is not given: 1")
-    count = found.whole("instance_count", 1)
+    count = _instances(found)
     asked = found.inside("request_settings")
     workers, timeout_ms = 1, 5000.0
     if asked is not None:
@@ -241,6 +255,23 @@ def _deployment(found: Fields, model: ModelProfile, wrong: list[Finding]) -> _De
     return _Deployed(variant, timeout_ms / 1000, capture)
 
 
+def _instances(found: Fields) -> int:
+    """How many there are; the CLI's first versions kept it in scale_settings, or in compute."""
+    for owner in (
+        found,
+        found.inside("scale_settings"),
+        found.inside("compute") if _is_object(found, "compute") else None,
+    ):
+        if owner is not None and "instance_count" in owner:
+            return owner.whole("instance_count")
+    found.notes.assume(f"{found.name('instance_count')} is not given: 1")
+    return 1
+
+
+def _is_object(found: Fields, key: str) -> bool:
+    return isinstance(found.found.get(key), Mapping)
+
+
 def _milliseconds(asked: Fields) -> float:
     """The timeout: milliseconds in YAML, an ISO 8601 duration in ARM."""
     if "request_timeout" in asked:
@@ -258,9 +289,9 @@ def _scale_settings(found: Fields, wrong: list[Finding]) -> None:
     if scale is None:
         return
     kind = str(scale.found.get("type") or scale.found.get("scale_type") or "default").lower()
-    if kind != "default":
+    if kind not in ("default", "manual"):
         words = "is not for managed online deployments: only default is, with autoscale settings in Azure Monitor"
-        wrong.append(_wrong(scale, "type", words))
+        wrong.append(_wrong(scale, "type" if "type" in scale else "scale_type", words))
         scale.ignoring("type", "scale_type")
 
 
@@ -426,8 +457,8 @@ def _batch(
     inner = found.inside("settings")
     settings = inner if inner is not None else found
     resources = found.inside("resources")
-    count = (resources if resources is not None and "instance_count" in resources else settings).whole(
-        "instance_count", 1
+    count = _instances(
+        next((each for each in (resources, settings) if each is not None and "instance_count" in each), found)
     )
     at_once, files = settings.whole("max_concurrency_per_instance", 1), settings.whole("mini_batch_size", 10)
     again = settings.inside("retry_settings")

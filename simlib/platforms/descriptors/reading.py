@@ -197,7 +197,7 @@ def snake(name: str) -> str:
 
 
 def pascal(name: str) -> str:
-    """ACK's initialInstanceCount → the API's InitialInstanceCount; resourceID → ResourceId."""
-    return re.sub(
-        r"(ID|ARN|URL|URI)$", lambda end: end[0].title() if end[0] == "ID" else end[0], name[:1].upper() + name[1:]
-    )
+    """ACK's initialInstanceCount → the API's InitialInstanceCount; resourceID → ResourceId, s3URI → S3Uri."""
+    if name == "roleARN":
+        return "RoleARN"
+    return re.sub(r"(ID|ARN|URL|URI)$", lambda end: end[0].title(), name[:1].upper() + name[1:])

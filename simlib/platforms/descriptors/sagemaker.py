@@ -320,7 +320,7 @@ def _variant(found: Fields, model: ModelProfile) -> Variant:
     name = str(found.found.get("VariantName") or "AllTraffic")
     if "InitialInstanceCount" not in found:
         found.notes.assume(f"{found.name('InitialInstanceCount')} is not given: 1")
-    weight, kind = found.number("InitialVariantWeight", 1.0), found.text("InstanceType")
+    weight, kind = found.number("InitialVariantWeight", 1.0), _instance_type(found)
     if not kind.startswith("ml."):
         raise ParameterError(
             f"read_deployment: {found.name('InstanceType')}={shortly(kind)} should be an instance type such as "
@@ -332,6 +332,16 @@ def _variant(found: Fields, model: ModelProfile) -> Variant:
         found.where,
         lambda: Variant(name, model, weight=weight, instance_type=kind, initial_instance_count=count),
     )
+
+
+def _instance_type(found: Fields) -> str:
+    """The variant's own, or the first of its pools."""
+    pools = found.several("InstancePools")
+    if "InstanceType" in found or not pools:
+        return found.text("InstanceType")
+    first = min(pools, key=lambda pool: pool.number("Priority", 1.0))
+    found.notes.assume(f"{found.name('InstancePools')}: all instances are of the pool that comes first")
+    return first.text("InstanceType")
 
 
 # --- scaling ----------------------------------------------------------------------------------------------------------
