@@ -122,7 +122,7 @@ class Run:
     @cached_property
     def instances(self) -> pd.DataFrame:
         """One row an instance: its variant, and when it was launched, up, in service, draining and gone [s]."""
-        frame = pd.DataFrame(self.snapshot.instances)
+        frame = pd.DataFrame(self.snapshot.instances).drop(columns=["free_before_s", "free_after_s"], errors="ignore")
         frame["variant"] = [self.snapshot.variants[v] for v in frame["variant"]]
         return frame
 

@@ -18,7 +18,7 @@ import simlib as sl
 from simlib import record, serving, workload
 from simlib.results import Run
 from simlib.serving import Step, StepScaling, TargetTracking
-from simlib.serving.demand import chunks
+from simlib.serving.demand import Variants
 from simlib.serving.endpoint import _rules
 from simlib.serving.station import Chunk
 from tests.histories import _difference_of_counts as difference_of_counts
@@ -647,7 +647,7 @@ def _commands(endpoint: Any, weights: list[tuple[float, list[float]]]) -> list[t
 def _requests(seed: int, deployment: serving.RealTime, load: workload.Workload, end: float) -> Chunk:
     """The requests of the run, drawn again."""
     parts = []
-    for chunk in chunks(sl.Simulation(seed), load, deployment):
+    for chunk in Variants(sl.Simulation(seed), load, deployment):
         parts.append(chunk)
         if chunk.arrivals[-1] >= end:
             break

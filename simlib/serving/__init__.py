@@ -15,21 +15,26 @@ from simlib.serving.multimodel import MultiModel
 from simlib.serving.packages import Package, PackageRefusedError, pack
 from simlib.serving.realtime import RealTime, Retry, Variant
 from simlib.serving.replica_tracking import ReplicaTracking
+from simlib.serving.rollout import Alarm, AllAtOnce, Canary, Linear, Rolling
 from simlib.serving.rule_scaling import Rule, RuleScaling
 from simlib.serving.scaling import BacklogTracking, ScheduledScaling, Step, StepScaling, TargetTracking
 from simlib.serving.serverless import Serverless
 from simlib.serving.versus_cloud import Network, versus_cloud
 
 __all__ = [
+    "Alarm",
+    "AllAtOnce",
     "Asynchronous",
     "BacklogTracking",
     "BatchTransform",
+    "Canary",
     "Compiled",
     "Component",
     "Devices",
     "Edge",
     "InferenceComponent",
     "InstanceLife",
+    "Linear",
     "Link",
     "MultiModel",
     "Network",
@@ -38,6 +43,7 @@ __all__ = [
     "RealTime",
     "ReplicaTracking",
     "Retry",
+    "Rolling",
     "Rule",
     "RuleScaling",
     "Samples",

@@ -86,11 +86,12 @@ class Autoscaler:
     """Follows the policies of one variant's fleet."""
 
     def __init__(self, endpoint: "Scalable", variant: int, policies: Sequence[Scaling]) -> None:
-        self.endpoint, self.variant = endpoint, variant
+        self.endpoint, self.variant, self.policies = endpoint, variant, policies
         self.env = endpoint.sim.env
         self.lowest, self.highest = common_bounds(policies)
         self.in_cooldown_until = -math.inf
         self.watchers: list[_Watcher] = []
+        self.paused = self.ended = False
         self._settling_at = -math.inf
         for policy in policies:
             self.env.process(self._story(policy))
@@ -101,6 +102,22 @@ class Autoscaler:
         watcher = _watcher(self, policy)
         self.watchers.append(watcher)
         return watcher.watch()
+
+    # --- while the endpoint is updated ---
+
+    def pause(self) -> None:
+        """Watch on, but change nothing."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Follow again; the bounds may have changed meanwhile."""
+        self.paused = False
+        if any(isinstance(policy, ScheduledScaling) for policy in self.policies):
+            self._keep_bounds("the update is over")
+
+    def end(self) -> None:
+        """The fleet goes: watch no more."""
+        self.paused = self.ended = True
 
     # --- what the policies ask for ---
 
@@ -117,6 +134,8 @@ class Autoscaler:
 
     def _settle(self) -> None:
         """Out if anybody asks for it; else in if all agree.  The largest capacity wins, the first policy at a tie."""
+        if self.paused:
+            return
         asking = [w for w in self.watchers if w.ask.at == self.env.now and w.ask.wanted is not None]
         outward = [w for w in asking if w.ask.more]
         if outward:
@@ -151,11 +170,17 @@ class Autoscaler:
             yield pause(self.env, self._until(moment), SCHEDULE)
             self.lowest = self.lowest if policy.min_capacity is None else policy.min_capacity
             self.highest = self.highest if policy.max_capacity is None else policy.max_capacity
-            within = min(max(self.desired, self.lowest), self.highest)
+            if self.ended:
+                return
             bounds = f"{policy.when}: capacity {self.lowest} to {self.highest}"
             self.endpoint.tell("schedule", bounds, self.variant)
-            if within != self.desired:
-                self.endpoint.set_desired(self.variant, within, policy.when)
+            if not self.paused:
+                self._keep_bounds(policy.when)
+
+    def _keep_bounds(self, why: str) -> None:
+        within = min(max(self.desired, self.lowest), self.highest)
+        if within != self.desired:
+            self.endpoint.set_desired(self.variant, within, why)
 
     def _until(self, moment: datetime) -> float:
         return max(0.0, (moment - self.endpoint.sim.date()).total_seconds())
@@ -183,7 +208,7 @@ class _Watcher:
         env, period, delay = self.scaler.env, self.policy.period_s, self.policy.metric_delay_s
         readings = [Readings(self.scaler.endpoint, self.scaler.variant, metric) for metric in self.metrics]
         yield pause(env, period - env.now % period, METRIC)
-        while True:
+        while not self.scaler.ended:
             values = tuple(self.without_gaps(reading.take()) for reading in readings)
             pause(env, delay, ALARMS).callbacks.append(partial(self._known, values))
             yield pause(env, period, METRIC)

@@ -111,6 +111,8 @@ class ComponentsEndpoint(Served):
     deployment: InferenceComponent
     station: Any
 
+    no_machines_before_s = 0.0
+
     def __init__(
         self,
         sim: "Simulation",
@@ -144,7 +146,7 @@ class ComponentsEndpoint(Served):
         )
         self.station.endpoint = self
         self._at_once = not from_cold  # the first copies serve at once
-        self.fleet = Fleet(self, len(self.components))  # type: ignore[arg-type]
+        self.fleet = Fleet(self, len(self.components), deployment)  # type: ignore[arg-type]
         if from_cold:
             self.fleet.set_desired(deployment.initial_instance_count, "deployed")
         else:

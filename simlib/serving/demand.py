@@ -5,6 +5,7 @@ the same requests, whatever else differs between them.  A request's service time
 is the same whichever endpoint, or variant, the request goes to.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from simlib.serving import lanes
 from simlib.serving.asynchronous import Asynchronous
 from simlib.serving.realtime import RealTime, Variant
 from simlib.serving.serverless import Serverless
-from simlib.serving.station import EMPTY, Chunk
+from simlib.serving.station import EMPTY, Chunk, Drawn
 from simlib.workload.stream import TARGET
 
 if TYPE_CHECKING:
@@ -57,11 +58,16 @@ class Demand(Iterator[Chunk]):
         while True:
             block = next(self._blocks)
             self._read += 1
-            chunk, kept = self._draw(block), block.times >= self._begin
-            if self._share < 1:
-                kept &= self._streams["sampling"].random(len(kept)) < self._share
+            chunk, kept = self._draw(block), self._kept(block)
             if kept.any():
                 return chunk if kept.all() else chunk.of(kept)
+
+    def _kept(self, block: "Block") -> np.ndarray:
+        """Which requests of a block come."""
+        kept: np.ndarray = block.times >= self._begin
+        if self._share < 1:
+            kept &= self._streams["sampling"].random(len(kept)) < self._share
+        return kept
 
     @property
     def place(self) -> dict[str, Any]:
@@ -78,35 +84,98 @@ class Demand(Iterator[Chunk]):
             self._streams[name].bit_generator.state = state
 
 
-def chunks(sim: "Simulation", workload: "Workload", deployment: RealTime, *, share: float = 1.0) -> Demand:
-    """The requests of *workload* from now on, as they will come to *deployment*; of a *share* < 1 a random part."""
-    variants, retry = deployment.fleets, deployment.retry
-    service = [sim.rng(workload.name, "service", variant.model.name) for variant in variants]
-    streams: dict[str, Stream] = {
-        **{f"service {v}": stream for v, stream in enumerate(service)},
-        "variant": sim.rng(workload.name, "variant") if len(variants) > 1 else None,
-        "routing": sim.rng(workload.name, "routing") if deployment.routing == "RANDOM" else None,
-        "backoff": sim.rng(workload.name, "backoff") if retry is not None and retry.jitter else None,
-        "sampling": sim.rng(workload.name, "sampling") if share < 1 else None,
-    }
+class Variants(Demand):
+    """The requests of *workload* from now on, as they will come to *deployment*; of a *share* < 1 a random part.
 
-    def draw(block: "Block") -> Chunk:
-        n = len(block.times)
-        drawn = [v.model.service.durations(n, s, block.work) for v, s in zip(variants, service, strict=True)]
-        services = drawn[0][None] if len(drawn) == 1 else np.stack(drawn)
-        if deployment.speed != 1.0:
-            services /= deployment.speed
-        picks = _asked_for(block, variants, _numbers(streams["variant"], n))
-        return Chunk(block.times, services, picks, _numbers(streams["routing"], n), _numbers(streams["backoff"], n))
+    A variant may `join` while they come, and `leave` again.
+    """
 
-    blocks = workload.blocks(sim.rng(workload.name, "arrivals"))
-    return Demand(blocks, streams, draw, begin_s=sim.env.now, share=share)
+    def __init__(self, sim: "Simulation", workload: "Workload", deployment: RealTime, *, share: float = 1.0) -> None:
+        self._sim, self._workload = sim, workload
+        self._variants: list[Variant | None] = []  # None: nobody goes there any more
+        self._speeds: list[float] = []
+        self._past: list[tuple[int, np.ndarray | None]] = []  # of each block: its size, who came (None: all)
+        retry = deployment.retry
+        streams: dict[str, Stream] = {
+            "variant": self._rng("variant") if len(deployment.fleets) > 1 else None,
+            "routing": self._rng("routing") if deployment.routing == "RANDOM" else None,
+            "backoff": self._rng("backoff") if retry is not None and retry.jitter else None,
+            "sampling": self._rng("sampling") if share < 1 else None,
+        }
+        super().__init__(self._all_blocks(), streams, self._drawn, begin_s=sim.env.now, share=share)
+        for variant in deployment.fleets:
+            self._take_in(variant, deployment.speed)
+
+    def join(self, variant: Variant, speed: float, inside: np.ndarray) -> Drawn:
+        """From the next chunk on requests can go to *variant* too.
+
+        Each request gets what it would have got had the variant been there from the beginning: its stream is drawn
+        anew from there.
+
+        Parameters
+        ----------
+        inside : array of int, shape (k,)
+            The rows of the requests that are inside.
+        """
+        stream, to_variant = self._take_in(variant, speed), self._rng("variant")
+        self._streams["variant"] = to_variant
+        works: Iterator[Mapping[str, np.ndarray]] = (
+            (block.work for block in self._all_blocks()) if self._workload.work_columns else itertools.repeat({})
+        )
+        found, first = np.zeros((2, len(inside))), 0
+        numbers = np.empty((2, 0))
+        for (n, came), work in zip(self._past, works, strict=False):
+            services = _at_speed(speed, variant.model.service.durations(n, stream, work))
+            numbers = np.stack([services, to_variant.random(n)])
+            numbers = numbers if came is None else numbers[:, came]
+            here = (inside >= first) & (inside < first + numbers.shape[1])
+            found[:, here] = numbers[:, inside[here] - first]
+            first += numbers.shape[1]
+        return Drawn(numbers[0], numbers[1], found[0], found[1])
+
+    def leave(self, number: int) -> None:
+        """From the next chunk on nobody goes to this variant any more."""
+        self._variants[number] = None
+
+    def _take_in(self, variant: Variant, speed: float) -> np.random.Generator:
+        stream = self._rng("service", variant.model.name)
+        self._streams[f"service {len(self._variants)}"] = stream
+        self._variants.append(variant)
+        self._speeds.append(speed)
+        return stream
+
+    def _rng(self, *purpose: str) -> np.random.Generator:
+        return self._sim.rng(self._workload.name, *purpose)
+
+    def _all_blocks(self) -> Iterator["Block"]:
+        return self._workload.blocks(self._rng("arrivals"))
+
+    def _kept(self, block: "Block") -> np.ndarray:
+        kept = super()._kept(block)
+        self._past.append((len(kept), None if kept.all() else kept))
+        return kept
+
+    def _drawn(self, block: "Block") -> Chunk:
+        n, of = len(block.times), self._streams
+        services = [self._services(v, block) for v in range(len(self._variants))]
+        names = [None if variant is None else variant.name for variant in self._variants]
+        picks = _asked_for(block, names, _numbers(of.get("variant"), n))
+        stacked = services[0][None] if len(services) == 1 else np.stack(services)
+        return Chunk(block.times, stacked, picks, _numbers(of.get("routing"), n), _numbers(of.get("backoff"), n))
+
+    def _services(self, v: int, block: "Block") -> np.ndarray:
+        """How long each request of a block would take at a variant [s]."""
+        n, variant = len(block.times), self._variants[v]
+        if variant is None:
+            return np.zeros(n)
+        stream = self._streams[f"service {v}"]
+        return _at_speed(self._speeds[v], variant.model.service.durations(n, stream, block.work))
 
 
-def _asked_for(block: "Block", variants: Sequence[Variant], picks: np.ndarray) -> np.ndarray:
+def _asked_for(block: "Block", names: Sequence[str | None], picks: np.ndarray) -> np.ndarray:
     """The numbers by which a variant is picked; where a caller asks for one by name, that one's number plus one."""
-    for v, variant in enumerate(variants):
-        asks = block.work.get(TARGET + variant.name)
+    for v, name in enumerate(names):
+        asks = None if name is None else block.work.get(TARGET + name)
         if asks is not None and len(picks):
             picks = np.where(asks > 0, v + 1.0, picks)
     return picks
@@ -156,6 +225,11 @@ def asynchronous_chunks(sim: "Simulation", workload: "Workload", deployment: Asy
 
     streams = {"download": download, "service": service, "upload": upload}
     return Demand(workload.blocks(sim.rng(workload.name, "arrivals")), streams, draw, begin_s=begin_s)
+
+
+def _at_speed(speed: float, services: np.ndarray) -> np.ndarray:
+    """Durations on hardware so much faster."""
+    return services if speed == 1.0 else services / speed
 
 
 def _numbers(stream: Stream, n: int) -> np.ndarray:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simlib.serving.hosted import Hosted
 
 Story = Generator[simpy.Event, Any, None]
+LOOK_S = 1.0  # how often it is looked whether an instance that leaves still has work
 
 
 @config
@@ -86,7 +87,14 @@ class Instance:
     in_service_s: float = math.inf
     draining_s: float = math.inf
     gone_s: float = math.inf
+    free_before_s: float = 0.0  # not on the bill until then, nor after
+    free_after_s: float = math.inf
     ended: str = ""  # "drained", "crashed", "cancelled", "not healthy" or, while it lives, nothing
+
+    def billed_s(self, now: float) -> float:
+        """Seconds on the bill up to *now*."""
+        begin, end = max(self.machine_up_s, self.free_before_s), min(self.gone_s, self.free_after_s, now)
+        return max(0.0, end - begin)
 
     @property
     def serving(self) -> bool:
@@ -100,16 +108,32 @@ class Instance:
 
 
 class Fleet:
-    """The instances of one variant, and how many of them are wanted."""
+    """The instances of one variant, and how many of them are wanted.
 
-    def __init__(self, endpoint: "Hosted", variant: int) -> None:
-        self.endpoint, self.variant = endpoint, variant
-        self.env, self.life = endpoint.sim.env, endpoint.deployment.instance_life
+    Attributes
+    ----------
+    deployment
+        What it was made by: the life of its instances, and their storage.
+    on_bill : bool
+        Whether instances that come up are paid for from then on.
+    patience_s : float
+        How long an instance that is taken away may go on with what it holds before it is told to stop [s].
+    """
+
+    def __init__(self, endpoint: "Hosted", variant: int, deployment: Any) -> None:
+        self.endpoint, self.variant, self.deployment = endpoint, variant, deployment
+        self.env, self.life = endpoint.sim.env, deployment.instance_life
         self.model = endpoint.variants[variant].model
         self.desired = 0
         self.in_service = 0
+        self.on_bill = True
+        self.patience_s = 0.0
+        self.gave_up = self.env.event()  # an instance that was not healthy in time
         self._coming: dict[int, simpy.Process] = {}
         self._may_stay: list[Instance] = []  # all who stay, and some who have stopped since somebody looked
+        self._turned_on = math.inf  # how many may take requests; those beyond stand by
+        self._standby: list[Instance] = []
+        self._awaited: list[tuple[int, simpy.Event]] = []
 
     # --- how many ---
 
@@ -130,6 +154,9 @@ class Fleet:
         self.desired = wanted
         self.endpoint.desired_log.append((self.env.now, self.variant, wanted))
 
+    def _all(self) -> list[Instance]:
+        return [i for i in self.endpoint.instances if i.variant == self.variant]
+
     def _staying(self) -> list[Instance]:
         self._may_stay = [i for i in self._may_stay if i.staying]  # who has left never comes back
         return self._may_stay.copy()
@@ -149,6 +176,44 @@ class Fleet:
             staying.sort(key=lambda i: (self.endpoint.station.held(i.number) if i.serving else -1, -i.number))
         return staying[: max(0, count)]
 
+    # --- while a new fleet takes over ---
+
+    @property
+    def alive(self) -> bool:
+        """Whether any instance of it is still there."""
+        return any(instance.gone_s == math.inf for instance in self._all())
+
+    def turn_on(self, most: float) -> None:
+        """From now on so many instances take requests at *most*; those beyond are up, and stand by."""
+        self._turned_on = most
+        while self._standby and self.in_service < self._turned_on:
+            self._open(self._standby.pop(0))
+
+    def ready(self, instances: int) -> simpy.Event:
+        """An event that happens once so many *instances* are up, in service or standing by."""
+        event = self.env.event()
+        self._awaited.append((instances, event))
+        self._tell_who_waits()
+        return event
+
+    def _tell_who_waits(self) -> None:
+        up = self.in_service + len(self._standby)
+        for _, event in [each for each in self._awaited if each[0] <= up]:
+            event.succeed()
+        self._awaited = [each for each in self._awaited if each[0] > up]
+
+    def put_on_bill(self) -> None:
+        """Those that are up, and those that come, are paid for from now on."""
+        self.on_bill = True
+        for instance in self._all():
+            instance.free_before_s = min(instance.free_before_s, self.env.now)
+
+    def take_off_bill(self) -> None:
+        """No instance is paid for any more."""
+        self.on_bill = False
+        for instance in self._all():
+            instance.free_after_s = min(instance.free_after_s, self.env.now)
+
     # --- one life ---
 
     def appear(self) -> None:
@@ -160,6 +225,7 @@ class Fleet:
 
     def _new(self) -> Instance:
         instance = Instance(len(self.endpoint.instances), self.variant, self.env.now)
+        instance.free_before_s = 0.0 if self.on_bill else math.inf
         self.endpoint.instances.append(instance)
         self._may_stay.append(instance)
         self._tell("launching", instance)
@@ -173,6 +239,8 @@ class Fleet:
         patience = self.life.startup_health_check_timeout_s
         try:
             yield pause(self.env, launch, LIFE)
+            while self.endpoint.no_machines_before_s > self.env.now:
+                yield pause(self.env, self.endpoint.no_machines_before_s - self.env.now, LIFE)
             instance.machine_up_s = self.env.now
             self._tell("machine up", instance)
             yield pause(self.env, min(ready, patience), LIFE)
@@ -184,9 +252,19 @@ class Fleet:
             self._enter_service(instance)
         else:
             self._end(instance, "not healthy")
+            if not self.gave_up.triggered:
+                self.gave_up.succeed(f"instance {instance.number} was not healthy after {patience:g} s")
             self._launch_missing()
 
     def _enter_service(self, instance: Instance) -> None:
+        if self.in_service < self._turned_on:
+            self._open(instance)
+        else:
+            self._standby.append(instance)
+            self._tell("standing by", instance)
+        self._tell_who_waits()
+
+    def _open(self, instance: Instance) -> None:
         self.endpoint.advance()
         self.endpoint.station.open(self.variant, instance.number)
         instance.in_service_s = self.env.now
@@ -204,10 +282,15 @@ class Fleet:
     def crash(self, instance: Instance) -> None:
         """The instance dies with everything it had not answered; the platform replaces it."""
         self._end(instance, "crashed")
+        self.turn_on(self._turned_on)  # who stood by takes its place
         self._launch_missing()
 
     def take_away(self, instance: Instance) -> None:
-        """Drain an instance in service; cancel one that is on its way."""
+        """Drain an instance in service; cancel one that is on its way or stands by."""
+        if instance in self._standby:
+            self._standby.remove(instance)
+            self._end(instance, "cancelled")
+            return
         if instance.number in self._coming:
             self._coming.pop(instance.number).interrupt()
             instance.draining_s = self.env.now
@@ -220,9 +303,16 @@ class Fleet:
         self.env.process(self._drain(instance))
 
     def _drain(self, instance: Instance) -> Story:
+        lost = self.env.now + self.patience_s
+        while self.env.now < lost and instance.gone_s == math.inf and self._holds(instance):
+            yield pause(self.env, LOOK_S, LIFE)
         yield pause(self.env, self.life.drain_s, LIFE)
         if instance.gone_s == math.inf:  # it may have crashed meanwhile
             self._end(instance, "drained")
+
+    def _holds(self, instance: Instance) -> int:
+        self.endpoint.advance()
+        return self.endpoint.station.held(instance.number)
 
     def _end(self, instance: Instance, how: str) -> None:
         if instance.in_service_s < math.inf:

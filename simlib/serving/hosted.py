@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from simlib import pricing
-from simlib.parameters import ParameterError, Text, Whole, checked
+from simlib.parameters import NonNegative, ParameterError, Text, Whole, checked
 from simlib.record import Snapshot
 from simlib.serving.autoscaler import Autoscaler
 from simlib.serving.fleet import Fleet, Instance, columns_of
@@ -22,11 +22,13 @@ class Hosted(Served):
     instances: list[Instance]
     desired_log: list[tuple[float, int, int]]
     fleets: list[Fleet]
+    no_machines_before_s = 0.0  # the region is short of capacity until then
 
     def staff(self, *, from_cold: bool) -> None:
         """Give each variant its first instances, and whoever scales it; the station is there."""
         self.instances, self.desired_log = [], []
-        self.fleets = [Fleet(self, v) for v in range(len(self.variants))]
+        self.fleets = [Fleet(self, v, self.deployment) for v in range(len(self.variants))]
+        self.scalers: dict[int, Autoscaler] = {}
         for v, (variant, fleet) in enumerate(zip(self.variants, self.fleets, strict=True)):
             if from_cold:
                 fleet.set_desired(variant.initial_instance_count, "deployed")
@@ -34,15 +36,19 @@ class Hosted(Served):
                 for _ in range(variant.initial_instance_count):
                     fleet.appear()
                 self.desired_log.append((self.sim.env.now, v, fleet.desired))
-            if self.deployment.policies:
-                Autoscaler(self, v, self.deployment.policies)
+            self.scale(v)
+
+    def scale(self, variant: int) -> None:
+        """From now on the policies of its deployment scale a variant, where it has any."""
+        if policies := self.fleets[variant].deployment.policies:
+            self.scalers[variant] = Autoscaler(self, variant, policies)
 
     # --- commands ---
 
     @checked
     def scale_to(self, instances: Whole, *, variant: Text | None = None) -> None:
         """Ask for so many instances: missing ones are launched, surplus ones drained (or cancelled on their way)."""
-        self.set_desired(named(self.variants, variant), instances, "asked for")
+        self.set_desired(self.number_of(variant), instances, "asked for")
 
     @checked
     def drain(self, instance: Whole) -> None:
@@ -57,7 +63,20 @@ class Hosted(Served):
         dying = self._serving(instance)
         self.fleets[dying.variant].crash(dying)
 
+    @checked
+    def capacity_shortage(self, seconds: NonNegative) -> None:
+        """For so many *seconds* the region has no machine to spare: who is launched waits for one.
+
+        Assumption: launches are not refused, but wait; those on their way whose machine is up go on.
+        """
+        self.no_machines_before_s = self.sim.env.now + seconds
+        self.tell("shortage", f"no new machines for {seconds:g} s")
+
     # --- for whoever decides ---
+
+    def number_of(self, name: str | None) -> int:
+        """The number of the variant called *name*; None means the only one."""
+        return named(self.variants, name)
 
     def in_service(self, variant: int) -> int:
         """Instances of a variant that take requests now."""
@@ -89,11 +108,11 @@ class Hosted(Served):
         now = self.sim.env.now
         for v, variant in enumerate(self.variants):
             lives = [i for i in self.instances if i.variant == v and i.machine_up_s < now]
-            lived = [min(i.gone_s, now) - i.machine_up_s for i in lives]
+            lived = [i.billed_s(now) for i in lives]
             what = pricing.machine(variant.instance_type)
             hours = what.billed_hours(lived)
             of = f" ({variant.name})" if len(self.variants) > 1 else ""
             yield from what.meters(hours, item=f"{variant.instance_type} instances{of}", region=self.sim.region)
             if what.platform == "aws":  # the other two price neither the disk of a node nor what goes through it
-                yield pricing.endpoint_storage(self.deployment.volume_size_in_gb, hours, item=f"Storage{of}")
+                yield pricing.endpoint_storage(self.fleets[v].deployment.volume_size_in_gb, hours, item=f"Storage{of}")
         yield from self.payloads()

@@ -4,6 +4,7 @@ A reading looks at the lane's counts for the minutes since the one before, so it
 """
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simlib.record import (
@@ -27,10 +28,11 @@ ERRORS = (REJECTED, EXPIRED, TIMED_OUT, FAILED)
 
 
 class Readings:
-    """One reader of one metric of one variant."""
+    """One reader of one metric of one variant, or of several together."""
 
-    def __init__(self, endpoint: "Scalable", variant: int, metric: str) -> None:
-        self.endpoint, self.variant, self._value = endpoint, variant, getattr(self, f"_{metric}")
+    def __init__(self, endpoint: "Scalable", variants: int | Sequence[int], metric: str) -> None:
+        self.endpoint, self._value = endpoint, getattr(self, f"_{metric}")
+        self.variants = [variants] if isinstance(variants, int) else list(variants)
         self._at = endpoint.sim.env.now
         self._before: dict[int, float] = {}  # what was counted, by the last reading, in its minute
 
@@ -40,6 +42,10 @@ class Readings:
         value: float = self._value()
         self._at = self.endpoint.sim.env.now
         return value
+
+    @property
+    def _in_service(self) -> int:
+        return sum(self.endpoint.in_service(variant) for variant in self.variants)
 
     # --- metrics, named as `metrics.Metric` names them ---
 
@@ -53,20 +59,25 @@ class Readings:
     def _Invocation5XXErrors(self) -> float:
         return sum(self._since(status) for status in ERRORS)
 
+    def _ErrorRate(self) -> float:
+        errors = sum(self._since(status) for status in ERRORS)
+        outcomes = errors + self._since(COMPLETED)
+        return errors / outcomes if outcomes else math.nan
+
     def _CPUUtilization(self) -> float:
         busy, seconds = self._since(BUSY_NS) / 1e9, self.endpoint.sim.env.now - self._at
-        instances = self.endpoint.in_service(self.variant)
+        instances = self._in_service
         return 100 * busy / seconds / instances if instances else math.nan
 
     def _WorkerUtilization(self) -> float:
-        return self._CPUUtilization() / self.endpoint.station.workers[self.variant]
+        return self._CPUUtilization() / self.endpoint.station.workers[self.variants[0]]
 
     def _DutyCycle(self) -> float:
         busy = self._CPUUtilization()
         return busy if math.isnan(busy) else min(100.0, busy)
 
     def _RequestsPerMinutePerInstance(self) -> float:
-        if not self.endpoint.in_service(self.variant):
+        if not self._in_service:
             return math.nan
         return self._since(SHARES) * 60.0 / (self.endpoint.sim.env.now - self._at)
 
@@ -75,13 +86,13 @@ class Readings:
         return attempts * 60.0 / (self.endpoint.sim.env.now - self._at)
 
     def _ConcurrentRequestsPerModel(self) -> float:
-        instances = self.endpoint.in_service(self.variant)
-        inside = self.endpoint.station.waiting_and_running()[self.variant].sum()
+        instances = self._in_service
+        inside = self.endpoint.station.waiting_and_running()[self.variants].sum()
         return float(inside / instances) if instances else math.nan
 
     def _ServerlessProvisionedConcurrencyUtilization(self) -> float:
         busy, seconds = self._since(BUSY_NS) / 1e9, self.endpoint.sim.env.now - self._at
-        warm = self.endpoint.in_service(self.variant)
+        warm = self._in_service
         return busy / seconds / warm if warm else math.nan
 
     def _InvocationsPerCopy(self) -> float:
@@ -89,8 +100,8 @@ class Readings:
 
     def _ConcurrentRequestsPerCopy(self) -> float:
         running, seconds = self._since(BUSY_NS) / 1e9, self.endpoint.sim.env.now - self._at
-        waiting, _ = self.endpoint.station.waiting_and_running()[self.variant]
-        copies = self.endpoint.in_service(self.variant)
+        waiting = self.endpoint.station.waiting_and_running()[self.variants, 0].sum()
+        copies = self._in_service
         return float((running / seconds + waiting) / copies) if copies else math.nan
 
     def _NoCapacityInvocationFailures(self) -> float:
@@ -100,10 +111,10 @@ class Readings:
         return float(self.endpoint.station.backlog)
 
     def _ApproximateBacklogSizePerInstance(self) -> float:
-        return self.endpoint.station.backlog / max(1, self.endpoint.in_service(self.variant))
+        return self.endpoint.station.backlog / max(1, self._in_service)
 
     def _HasBacklogWithoutCapacity(self) -> float:
-        return float(self.endpoint.station.backlog > 0 and self.endpoint.in_service(self.variant) == 0)
+        return float(self.endpoint.station.backlog > 0 and self._in_service == 0)
 
     def _ApproximateAgeOfOldestRequest(self) -> float:
         now = self.endpoint.sim.env.now
@@ -112,7 +123,8 @@ class Readings:
     def _since(self, column: int) -> float:
         """What was counted in a column of the tally since the last reading."""
         first, last = int(self._at / 60.0), int(self.endpoint.sim.env.now / 60.0)
-        then, since, now = self.endpoint.station.counted(self.variant, column, first, last).tolist()
+        of_each = [self.endpoint.station.counted(v, column, first, last).tolist() for v in self.variants]
+        then, since, now = map(sum, zip(*of_each, strict=True))
         before, self._before[column] = self._before.get(column, 0.0), now
         if first == last:
             return now - before

@@ -37,6 +37,15 @@ class Chunk(NamedTuple):
         return Chunk(*(column[..., which] if column.size else column for column in self))
 
 
+class Drawn(NamedTuple):
+    """What requests that are known already need of a variant that joins late."""
+
+    services: np.ndarray  # (n,) seconds, of the chunk that was given last
+    u_variant: np.ndarray  # (n,) of all variants
+    services_inside: np.ndarray  # (k,) of those inside, in the order of `Station.inside`
+    u_variant_inside: np.ndarray
+
+
 class Outcomes(NamedTuple):
     """What came of some requests so far, one entry each."""
 
@@ -88,7 +97,7 @@ class Station:
     def __init__(self, rules: Rules, workers: Sequence[int], chunks: Iterable[Chunk], *, chunk: int = CHUNK) -> None:
         self.workers = tuple(workers)
         self._chunks, self._chunk = iter(chunks), chunk
-        self._rest: Chunk | None = None  # of a chunk that was too long to be loaded at once
+        self._block, self._taken = Chunk(EMPTY, np.empty((len(workers), 0))), 0  # being loaded, and how far
         self.tape: Tape | None = None  # of what decisions read, where the run keeps checkpoints
         self._exhausted = False
         self._place_of: dict[int, tuple[int, int]] = {}  # instance → (variant, place)
@@ -127,21 +136,20 @@ class Station:
             self._load()
 
     def _load(self) -> None:
-        chunk = next(self._chunks, None) if self._rest is None else self._rest
-        if chunk is None:
-            self._exhausted = True
-            return
-        whole = len(chunk.arrivals) <= self._chunk
-        self._rest = None if whole else chunk.part(self._chunk, len(chunk.arrivals))
-        chunk = chunk if whole else chunk.part(0, self._chunk)
+        while self._taken == len(self._block.arrivals):
+            block = next(self._chunks, None)
+            if block is None:
+                self._exhausted = True
+                return
+            self._block, self._taken = block, 0
+        chunk = self._block.part(self._taken, self._taken + self._chunk)
+        self._taken += len(chunk.arrivals)
         n = len(chunk.arrivals)
         self._make_room_for_requests(n)
         if self.lane.rules[0]["log"]:
             self._make_room_in_log(self.rows + n)
             self.lane.log_times[lanes.ARRIVAL, self.rows : self.rows + n] = chunk.arrivals
-        # of one kind whatever was given, so that the lanes are compiled once
-        columns = {name: np.require(column, float, ["C", "W"]) for name, column in chunk._asdict().items()}
-        self.lane = self.lane._replace(**columns)
+        self.lane = self.lane._replace(**_columns(chunk))
         self.lane.state[0]["cursor"], self.lane.state[0]["first_row"] = 0, self.rows
         self.rows += n
 
@@ -184,6 +192,29 @@ class Station:
         if self.plays:
             return
         self.lane.variants["weight"] = weights
+
+    def join(self, workers: int, drawn: "Drawn") -> int:
+        """One more variant stands behind the door, with weight 0 and no instance yet.  Returns its number.
+
+        *drawn* has what the requests that are known already will need there.
+        """
+        number, inside = len(self.workers), self._taken_rows()
+        self.workers = (*self.workers, workers)
+        self._block = self._block._replace(
+            services=np.concatenate([self._block.services, drawn.services[None]]), u_variant=drawn.u_variant
+        )
+        loaded = self._block.part(self._taken - len(self.lane.arrivals), self._taken)
+        self.lane = _with_variant(self.lane, _power_of_two(max(self.workers)))._replace(**_columns(loaded))
+        self.lane.service_of[inside, number] = drawn.services_inside
+        self.lane.requests["u_variant"][inside] = drawn.u_variant_inside
+        return number
+
+    def close_door(self) -> None:
+        """Nobody comes any more; who is inside stays."""
+        self._exhausted, self._taken = True, len(self._block.arrivals)
+        cursor = int(self.lane.state[0]["cursor"])
+        columns = {name: getattr(self.lane, name)[..., :cursor] for name in Chunk._fields}
+        self.lane = self.lane._replace(**_columns(Chunk(**columns)))
 
     def provision(self, containers: int) -> None:
         """So many provisioned containers more, or fewer where negative, from now on (serverless)."""
@@ -242,14 +273,14 @@ class Station:
 
     def inside(self) -> np.ndarray:
         """The rows of `lanes.REQUEST` of those who are inside now: waiting, in work, or waiting to try again."""
-        found = self.lane.requests[self._taken()]
+        found = self.lane.requests[self._taken_rows()]
         if self._asynchronous:  # the model may have been called again and again
             calls = np.zeros(len(self.lane.requests), np.int64)
             lanes.count_calls_now(self.lane, calls)
-            found["attempts"] += calls[self._taken()]
+            found["attempts"] += calls[self._taken_rows()]
         return found
 
-    def _taken(self) -> np.ndarray:
+    def _taken_rows(self) -> np.ndarray:
         """Which rows of the lane's requests somebody has."""
         taken = np.ones(len(self.lane.requests), dtype=bool)
         taken[self.lane.spare[: self.lane.state[0]["spare"]]] = False
@@ -308,14 +339,14 @@ class Station:
         story = {
             "rows": self.rows,
             "exhausted": self._exhausted,
+            "taken": self._taken,
             "places": [[instance, *where] for instance, where in self._place_of.items()],
             "demand": source.place,
         }
         arrays = {f"lane.{name}": column for name, column in self.lane._asdict().items()}
         for name in _LOG:
             arrays[f"lane.{name}"] = arrays[f"lane.{name}"][..., : self.rows]
-        if self._rest is not None:
-            arrays |= {f"rest.{name}": column for name, column in self._rest._asdict().items()}
+        arrays |= {f"block.{name}": column for name, column in self._block._asdict().items()}
         if self.tape is not None:
             arrays["tape.numbers"], arrays["tape.lengths"] = self.tape.arrays
         return story, arrays
@@ -328,8 +359,8 @@ class Station:
         self.rows, self._exhausted, self._lent = story["rows"], story["exhausted"], False
         self._place_of = {instance: (variant, place) for instance, variant, place in story["places"]}
         self.lane = Lane(**{name: arrays[f"lane.{name}"] for name in Lane._fields})
-        rest = {name: arrays[f"rest.{name}"] for name in Chunk._fields if f"rest.{name}" in arrays}
-        self._rest = Chunk(**rest) if rest else None
+        self._block = Chunk(**{name: arrays[f"block.{name}"] for name in Chunk._fields})
+        self._taken = story["taken"]
         self._make_room_in_log(room)
 
     # --- room ---
@@ -400,6 +431,11 @@ class Station:
         for k in np.flatnonzero(taken):
             request = self.lane.requests[k]
             request["place"] = to[request["variant"]].get(int(request["place"]), NOBODY)
+
+
+def _columns(chunk: Chunk) -> dict[str, np.ndarray]:
+    """A chunk as the lane holds it: of one kind whatever was given, so that the lanes are compiled once."""
+    return {name: np.require(column, float, ["C", "W"]) for name, column in chunk._asdict().items()}
 
 
 def _power_of_two(n: int) -> int:
@@ -484,6 +520,31 @@ def _idle_slots(n_variants: int, n: int) -> np.ndarray:
     slots = np.zeros((n_variants, n), lanes.SLOT)
     slots["holds"] = NOBODY
     return slots
+
+
+def _with_variant(lane: Lane, width: int) -> Lane:
+    """The same lane with one more variant, of weight 0, and at least *width* slots a place."""
+    n_variants, n = len(lane.variants) + 1, lane.places.shape[1]
+    old_width = lane.slots.shape[1] // n
+    width = max(width, old_width)
+    slots, free = _idle_slots(n_variants, n * width), np.full((n_variants, n * width), lanes.INF)
+    slots["place"] = np.arange(n * width) // width
+    kept = (np.arange(n)[:, None] * width + np.arange(old_width)).ravel()
+    slots[:-1, kept], free[:-1, kept] = lane.slots, lane.free
+    places = longer(lane.places, n_variants)
+    places["created"][-1] = np.nan
+    outstanding = np.vstack([lane.outstanding, np.full(n, lanes.INF)])
+    more = ("variants", "line", "serving", "tally", "per_instance", "histogram")
+    return lane._replace(
+        places=places,
+        slots=slots,
+        free=free,
+        first_free=np.stack([_tree(keys) for keys in free]),
+        outstanding=outstanding,
+        least=np.stack([_tree(keys) for keys in outstanding]),
+        service_of=longer(lane.service_of, n_variants, axis=1),
+        **{name: longer(getattr(lane, name), n_variants) for name in more},
+    )
 
 
 def _moved(lane: Lane, alive: Sequence[Sequence[int]], n: int) -> Lane:
