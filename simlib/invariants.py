@@ -65,12 +65,14 @@ def _bill_adds_up(invoice: pd.DataFrame) -> None:
 
 def _bill_is_of_this_run(snapshot: Snapshot) -> None:
     """The time on the bill is that of the instances, and of the containers' work, in the record."""
-    on_bill = {"instances": 0.0, "sagemaker_serverless": 0.0}
+    on_bill = {"instances": 0.0, "sagemaker_serverless": 0.0}  # or a neighbour's seconds of work
     for meter in snapshot.meters:
         if meter.service in BY_THE_INSTANCE and meter.unit in _OF_A_MACHINE:
             on_bill["instances"] += meter.quantity
         elif meter.service in on_bill and "usage" not in meter.sku:  # usage: a container's existence, not its work
             on_bill[meter.service] += meter.quantity
+        elif meter.sku == "vcpu-active":
+            on_bill["sagemaker_serverless"] += meter.quantity / snapshot.deployment.vcpus
     parts = [snapshot, *([snapshot.shadow] if snapshot.shadow else [])]
     hours = math.fsum(instance_hours(part) for part in parts)
     worked = float(snapshot.tally[:, :, [BILLED_MS, PROVISIONED_MS]].sum()) / 1000

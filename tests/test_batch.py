@@ -598,3 +598,50 @@ def never() -> None:
 def test_a_mistake_is_one_sentence(mistake: str) -> None:
     call, named = WRONG[mistake]
     assert named in sentence(call)
+
+
+# --- mini-batches of files, and records by the number -----------------------------------------------------------------
+
+
+def test_mini_batches_of_files_take_the_sum_of_their_files() -> None:
+    """23 files of 2 s in mini-batches of 5 on one node, one at a time: four of 10 s and one of 6 s."""
+    model = sl.ModelProfile("digits", service=sl.constant(2.0), size_mb=1e-9)
+    job = serving.BatchTransform(
+        model,
+        instance_type="Standard_DS3_v2",
+        files_per_request=5,
+        max_payload_in_mb=0.0,
+        invocations_timeout_s=30.0,
+        launch=sl.constant(0),
+        container_start=sl.constant(0),
+    )
+    run = sl.simulate(job, workload.files(23, size_mb=1.0), progress=False)
+    run.check()
+    took = run.requests["finish_s"] - run.requests["start_s"]
+    assert took.to_numpy() == pytest.approx([10, 10, 10, 10, 6])
+    assert run.invoice.attrs["total"] == pytest.approx(46 / 3600 * 0.293, rel=0.03)
+
+
+def test_a_mini_batch_that_takes_too_long_is_tried_again_and_fails() -> None:
+    """10 files of 4 s are more than the 30 s that Azure ML gives a mini-batch; 3 retries make it four times that."""
+    model = sl.ModelProfile("digits", service=sl.constant(4.0))
+    job = serving.BatchTransform(
+        model, files_per_request=10, max_payload_in_mb=0.0, invocations_timeout_s=30.0, invocations_max_retries=3
+    )
+    run = sl.simulate(job, workload.files(10, size_mb=1.0), progress=False)
+    run.check()
+    (row,) = run.requests.to_dict("records")
+    assert row["status"] == "timed_out"
+    assert row["attempts"] == 4
+    assert row["finish_s"] - row["start_s"] == pytest.approx(120)
+
+
+def test_a_request_holds_so_many_records_at_most() -> None:
+    """40 records of 1 s in requests of 16 at most: 16, 16 and 8, one after the other on one replica."""
+    model = sl.ModelProfile("rows", service=sl.constant(1.0))
+    job = serving.BatchTransform(model, split_type="Line", records_per_request=16, instance_type="n1-standard-4")
+    run = sl.simulate(job, workload.files(1, size_mb=1.0, records_per_file=40), progress=False)
+    run.check()
+    assert any("3 requests" in event.detail for event in run.snapshot.events)
+    with pytest.raises(sl.ParameterError, match="files_per_request=2 is not possible with split_type='Line'"):
+        serving.BatchTransform(model, split_type="Line", files_per_request=2)

@@ -105,3 +105,40 @@ def test_a_machine_without_a_price_is_named(instance_type: str, words: str) -> N
     made = serving.RealTime(MODEL, instance_type=instance_type)
     with pytest.raises(sl.ParameterError, match=words):
         sl.simulate(made, workload.poisson(rate=4), hours=0.1, progress=False)
+
+
+# --- the neighbours of serverless ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("service", "region", "usd"),
+    [
+        # 1000 s of 2 vCPUs and 4 GiB, and 10,000 requests
+        ("cloud_run", "us-east-1", 1000 * (2 * 0.000024 + 4 * 0.0000025) + 10_000 * 0.0000004),
+        ("container_apps", "us-east-1", 1000 * (2 * 0.000024 + 4 * 0.000003)),
+    ],
+)
+def test_containers_are_billed_by_vcpu_and_memory(service: str, region: str, usd: float) -> None:
+    used = pricing.container_seconds(service, vcpus=2, memory_mb=4096, seconds=1000, requests=10_000, region=region)
+    assert pricing.invoice(list(used), region=region).attrs["total"] == pytest.approx(usd)
+
+
+@pytest.mark.parametrize(("service", "per_second"), [("cloud_run", 0.000024 + 0.000005), ("container_apps", 0.00003)])
+def test_a_run_on_a_neighbour_of_serverless(service: str, per_second: float) -> None:
+    """The same requests as on SageMaker's serverless, and the bill of the neighbour."""
+    model = sl.ModelProfile("tagger", service=sl.constant(0.2))
+    made = serving.Serverless(model, service=service, memory_mb=2048, vcpus=1)
+    run, twin = (
+        sl.simulate(each, workload.poisson(rate=2), hours=0.5, seed=4, progress=False)
+        for each in (made, serving.Serverless(model, memory_mb=2048))
+    )
+    run.check()
+    assert run.requests.equals(twin.requests)
+    seconds = 0.2 * (run.requests["status"] == "completed").sum()
+    calls = len(run.requests) * 0.0000004 if service == "cloud_run" else 0.0
+    assert run.invoice.attrs["total"] == pytest.approx(seconds * per_second + calls, rel=2e-3)
+
+
+def test_containers_kept_warm_elsewhere_have_no_price_here() -> None:
+    with pytest.raises(sl.ParameterError, match="service='cloud_run' is not possible with provisioned_concurrency"):
+        serving.Serverless(MODEL, service="cloud_run", provisioned_concurrency=1)

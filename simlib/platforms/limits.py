@@ -44,6 +44,8 @@ def validate(deployment: Any) -> tuple[Finding, ...]:
             f"validate: deployment is a {type(deployment).__name__}, and should be a RealTime, MultiModel, "
             "InferenceComponent, Serverless, Asynchronous or BatchTransform."
         )
+    if getattr(deployment, "service", "sagemaker") != "sagemaker":
+        return ()  # Cloud Run and Container Apps: no limits of theirs are known here
     platforms = {pricing.machine(each.instance_type).platform for each in _fleets(deployment)} or {"aws"}
     if platforms == {"aws"}:
         return tuple([*_limits(deployment, kind), *_machines(deployment, kind)])

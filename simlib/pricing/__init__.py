@@ -8,7 +8,7 @@
 
 from simlib.pricing.catalog import CATALOG_DATE, Price, price, priced_on, skus
 from simlib.pricing.invoice import FreeTier, SavingsPlan, invoice
-from simlib.pricing.machines import Machine, Owner, Use, machine, region_of
+from simlib.pricing.machines import ContainerService, Machine, Owner, Use, container_seconds, machine, region_of
 from simlib.pricing.meters import (
     HOURS_PER_MONTH,
     KB_PER_GB,
@@ -32,6 +32,7 @@ __all__ = [
     "CATALOG_DATE",
     "HOURS_PER_MONTH",
     "KB_PER_GB",
+    "ContainerService",
     "FreeTier",
     "Machine",
     "Meter",
@@ -42,6 +43,7 @@ __all__ = [
     "azure_vms",
     "billed_seconds",
     "cloudwatch_alarms",
+    "container_seconds",
     "data_processed",
     "endpoint_storage",
     "hosting_hours",

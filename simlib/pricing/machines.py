@@ -18,13 +18,19 @@ from numpy.typing import ArrayLike
 
 from simlib.pricing.meters import Meter, billed_seconds
 
-Owner = Literal["aws", "vertex", "azureml"]
+Owner = Literal["aws", "vertex", "azureml", "gcp", "azure"]
 Use = Literal["hosting", "batch_transform"]
 
 _COMPUTE_ENGINE = re.compile(r"(?P<node>[a-z]\w*-[\w-]+)(\+(?P<count>[1-9]\d*)x(?P<gpu>\w+))?")
 _COUNTERPARTS = (
-    {"aws": "us-east-1", "vertex": "us-central1", "azureml": "eastus"},
-    {"aws": "eu-west-1", "vertex": "europe-west4", "azureml": "westeurope"},
+    {"aws": "us-east-1", "vertex": "us-central1", "gcp": "us-central1", "azureml": "eastus", "azure": "eastus"},
+    {
+        "aws": "eu-west-1",
+        "vertex": "europe-west4",
+        "gcp": "europe-west4",
+        "azureml": "westeurope",
+        "azure": "westeurope",
+    },
 )
 """Regions that stand for one another where a machine of another cloud than the region's is asked for.
 
@@ -80,3 +86,26 @@ def region_of(platform: Owner, region: str) -> str:
         if region in pair.values():
             return pair[platform]
     return region
+
+
+ContainerService = Literal["cloud_run", "container_apps"]
+_OWNERS: dict[ContainerService, Owner] = {"cloud_run": "gcp", "container_apps": "azure"}
+
+
+def container_seconds(
+    service: ContainerService, *, vcpus: float, memory_mb: float, seconds: float, requests: float, region: str
+) -> Iterator[Meter]:
+    """Containers that worked for *seconds* on Cloud Run or Container Apps: their vCPUs, their memory, their requests.
+
+    Memory counts in GiB.  Requests have a price on Cloud Run; for Container Apps the catalog has none.
+    """
+    owner, where = _OWNERS[service], service.replace("_", " ").title()
+    place = region_of(owner, region)
+    used = [
+        ("vcpu-active", "vcpu-second", vcpus * seconds),
+        ("memory-active", "GiB-second", memory_mb / 1024 * seconds),
+    ]
+    if service == "cloud_run":
+        used.append(("request", "request", requests))
+    for sku, unit, quantity in used:
+        yield Meter(service, sku, quantity, unit, f"{where} {sku}", platform=owner, region=place)

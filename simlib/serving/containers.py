@@ -10,7 +10,7 @@ import simpy
 from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, Whole, checked
-from simlib.record import BILLED_MS, PROVISIONED_MS, Snapshot
+from simlib.record import ARRIVED, BILLED_MS, PROVISIONED_MS, RETRIED, THROTTLED, Snapshot
 from simlib.serving import lanes
 from simlib.serving.autoscaler import Autoscaler
 from simlib.serving.demand import serverless_chunks
@@ -59,8 +59,10 @@ class ServerlessEndpoint(Served):
     ) -> None:
         super().__init__(sim, deployment, workload, name, log=log)
         self.variants = [OnlyVariant(deployment.model)]
-        on_demand = pricing.serverless_seconds(deployment.memory_mb, 0.0)
-        check_on_offer(sim, on_demand.service, on_demand.sku, f"memory_mb={deployment.memory_mb}")
+        for meter in self._on_demand(0.0, 0.0):
+            asked = "memory_mb" if deployment.service == "sagemaker" else "service"
+            named = f"{asked}={getattr(deployment, asked)!r}"
+            check_on_offer(sim, meter.service, meter.sku, named, platform=meter.platform)  # type: ignore[arg-type]
         self.station = Station(_rules(deployment, log=log), [1], serverless_chunks(sim, workload, deployment))
         self.station.advance(sim.env.now)
         self.provisioned: list[tuple[float, int]] = [(sim.env.now, 0)]  # (time, containers kept warm from then on)
@@ -142,7 +144,11 @@ class ServerlessEndpoint(Served):
     def meters(self) -> Iterator[pricing.Meter]:
         """Milliseconds on demand; those on provisioned containers, and these for existing; payloads."""
         memory, worked = self.deployment.memory_mb, self.station.lane.tally.sum(axis=(0, 1))
-        yield pricing.serverless_seconds(memory, worked[BILLED_MS] / 1000, item=f"{memory} MB on demand")
+        yield from self._on_demand(
+            worked[BILLED_MS] / 1000, float(worked[ARRIVED] + worked[RETRIED] - worked[THROTTLED])
+        )
+        if self.deployment.service != "sagemaker":
+            return
         if len(self.provisioned) > 1:
             yield from pricing.provisioned_concurrency(
                 memory,
@@ -150,6 +156,21 @@ class ServerlessEndpoint(Served):
                 busy_seconds=worked[PROVISIONED_MS] / 1000,
             )
         yield from self.payloads()
+
+    def _on_demand(self, seconds: float, requests: float) -> Iterator[pricing.Meter]:
+        """So many seconds of work on containers that came with the requests."""
+        deployment, memory = self.deployment, self.deployment.memory_mb
+        if deployment.service == "sagemaker":
+            yield pricing.serverless_seconds(memory, seconds, item=f"{memory} MB on demand")
+            return
+        yield from pricing.container_seconds(
+            deployment.service,
+            vcpus=deployment.vcpus,
+            memory_mb=memory,
+            seconds=seconds,
+            requests=requests,
+            region=self.sim.region,
+        )
 
     def _seconds_warm(self) -> float:
         times = [time for time, _ in self.provisioned] + [self.sim.env.now]

@@ -32,6 +32,12 @@ class Serverless:
         Its service law is the time on a container of this memory (see `speed`).
     memory_mb : int
         Memory of a container: 1024 to 6144 in steps of 1024 on SageMaker; decides the price.
+    service : "sagemaker" | "cloud_run" | "container_apps"
+        Whose bill it is.  Vertex AI and Azure ML have no twin of SageMaker's serverless inference; Cloud Run and
+        Container Apps are their nearest neighbours, priced by vCPU and memory.  Here too each request has a container
+        to itself (a concurrency of 1; theirs may be more), and waking up is as on the defaults below (assumption).
+    vcpus : float
+        vCPUs of a container; counts on the bill of the two neighbours.
     max_concurrency : int
         Requests in work at once, cold starts and provisioned containers included; 1 to 200 on SageMaker.
     provisioned_concurrency : int
@@ -62,6 +68,8 @@ class Serverless:
 
     model: ModelProfile
     memory_mb: Count = field(default=2048, kw_only=True)
+    service: Literal["sagemaker", "cloud_run", "container_apps"] = field(default="sagemaker", kw_only=True)
+    vcpus: Positive = field(default=1.0, kw_only=True)
     max_concurrency: Count = field(default=20, kw_only=True)
     provisioned_concurrency: Whole = field(default=0, kw_only=True)
     cold_start: Law = field(default=lognormal(mean=0.4, cv=0.3), kw_only=True)
@@ -81,6 +89,11 @@ class Serverless:
             raise ValueError(
                 f"provisioned_concurrency={self.provisioned_concurrency} is not possible: "
                 f"it should be at most max_concurrency={self.max_concurrency}."
+            )
+        if self.service != "sagemaker" and (self.provisioned_concurrency or self.policies):
+            raise ValueError(
+                f"service={self.service!r} is not possible with provisioned_concurrency or scaling: containers kept "
+                "warm have a price of their own there, which the catalog does not hold."
             )
         common_bounds(self.policies)
         for policy in self.policies:
@@ -124,7 +137,11 @@ class Serverless:
     def assumptions(self) -> Iterator[tuple[str, object, str, str]]:
         """(parameter, value, mark, source) of every value in use that the platform does not document."""
         yield "request overhead", "0 s", "U", "network and routing time are not modelled"
-        yield "cold start on the bill", "no", "U", "undocumented: setting a container up is not billed"
+        if self.service == "sagemaker":
+            yield "cold start on the bill", "no", "U", "undocumented: setting a container up is not billed"
+        else:
+            yield "one request a container", True, "U", "both services let a container work on several at once"
+            yield "billed", "the work of each request, to the ms", "U", "start-up and rounding to 100 ms are left out"
         usual = Serverless(self.model)
         for name, source in _ASSUMPTIONS.items():
             if getattr(self, name) == getattr(usual, name):
