@@ -16,7 +16,8 @@ the same replications (*common random numbers*), so what differs between them is
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ import pandas as pd
 from pydantic import SkipValidation
 
 from simlib.intervals import Confidence, Interval, interval
+from simlib.ledger import Ledger, read
 from simlib.parameters import Count, ParameterError, Positive, Text, checked, nearest, shortly
 from simlib.plots.many_runs import Compared
 from simlib.replications import (
@@ -40,6 +42,8 @@ from simlib.simulation import AnyDeployment
 from simlib.warmup import WarmUp, moving_average, mser5, warm_up, welch
 from simlib.workload import Workload
 
+Results = str | Path | None
+
 __all__ = [
     "Interval",
     "WarmUp",
@@ -48,6 +52,7 @@ __all__ = [
     "moving_average",
     "mser5",
     "outcomes",
+    "read_results",
     "replicate",
     "sweep",
     "until_precise",
@@ -67,6 +72,7 @@ def outcomes(
     *,
     replications: Count = 10,
     n_jobs: Jobs = None,
+    results: Results = None,
     **simulate_options: Any,
 ) -> pd.DataFrame:
     """Every run's summary as it is: what the other experiments make their means and intervals of.
@@ -76,7 +82,7 @@ def outcomes(
     DataFrame
         Index (deployment, replication), one column a summary figure; NaN where a run has no such figure.
     """
-    return _outcomes(outcomes, deployments, workload, replications, n_jobs, simulate_options)
+    return _outcomes(outcomes, deployments, workload, replications, n_jobs, simulate_options, results)
 
 
 @checked
@@ -87,6 +93,7 @@ def replicate(
     replications: Count = 10,
     confidence: Confidence = 0.95,
     n_jobs: Jobs = None,
+    results: Results = None,
     **simulate_options: Any,
 ) -> pd.DataFrame:
     """Mean and confidence interval of every summary figure over independent runs.
@@ -100,6 +107,9 @@ def replicate(
     n_jobs : int or None
         Processes; -1 is one a core.  None is 1, unless `joblib.parallel_config` says otherwise.  The result is the
         same; a process takes a second or two to start, so it pays from some ten seconds on.
+    results : path or None
+        A file in which each run's figures are written as it finishes.  Runs that are in it are not made again: after a
+        kill, the same call goes on where it was and gives the same bytes.  `read_results` reads it.
     simulate_options
         For `simulate`: hours or days, seed, warm_up_hours, log, region; `progress` is about the bar over all runs.
 
@@ -108,7 +118,7 @@ def replicate(
     DataFrame
         Index figure; columns mean low high n, where n counts the runs in which the figure was a finite number.
     """
-    runs = _outcomes(replicate, {"": deployment}, workload, replications, n_jobs, simulate_options)
+    runs = _outcomes(replicate, {"": deployment}, workload, replications, n_jobs, simulate_options, results)
     return _intervals(runs, confidence)
 
 
@@ -120,6 +130,7 @@ def compare(
     replications: Count = 10,
     confidence: Confidence = 0.95,
     n_jobs: Jobs = None,
+    results: Results = None,
     **simulate_options: Any,
 ) -> pd.DataFrame:
     """Several deployments under the same requests, each beside the first.
@@ -130,7 +141,7 @@ def compare(
     ----------
     deployments : mapping of name to deployment
         The first is the one that the others are compared with.
-    replications, confidence, n_jobs, simulate_options
+    replications, confidence, n_jobs, results, simulate_options
         As for `replicate`.
 
     Returns
@@ -141,7 +152,7 @@ def compare(
         of paired values, NaN for the first itself; pairs: in how many runs both had the figure.
         `attrs["against"]` is the name of the first.
     """
-    runs = _outcomes(compare, deployments, workload, replications, n_jobs, simulate_options)
+    runs = _outcomes(compare, deployments, workload, replications, n_jobs, simulate_options, results)
     first = next(iter(deployments))
     rows: dict[tuple[str, str], tuple[float, ...]] = {}
     for figure, name in itertools.product(runs.columns, deployments):
@@ -167,6 +178,7 @@ def sweep(
     replications: Count = 1,
     confidence: Confidence = 0.95,
     n_jobs: Jobs = None,
+    results: Results = None,
     **simulate_options: Any,
 ) -> pd.DataFrame:
     """A deployment for each point of a grid, all under the same requests.
@@ -177,7 +189,7 @@ def sweep(
         Points are all combinations, the last name changing fastest.
     make_deployment : function
         Called as make_deployment(**point); it may be a lambda, and it stays in this process.
-    replications, confidence, n_jobs, simulate_options
+    replications, confidence, n_jobs, results, simulate_options
         As for `replicate`, but one run a point unless told otherwise.
 
     Returns
@@ -188,7 +200,7 @@ def sweep(
     """
     points = _points(grid)
     made = {f"{k} ({_told(point)})": _made(make_deployment, point) for k, point in enumerate(points, 1)}
-    runs = _outcomes(sweep, made, workload, replications, n_jobs, simulate_options)
+    runs = _outcomes(sweep, made, workload, replications, n_jobs, simulate_options, results)
     taken = [name for name in grid if name in runs.columns]
     if taken:
         raise ParameterError(f"sweep: grid has the name {taken[0]!r}, which is a figure of every run: call it another.")
@@ -213,6 +225,7 @@ def until_precise(
     batch: Count = 10,
     confidence: Confidence = 0.95,
     n_jobs: Jobs = None,
+    results: Results = None,
     **simulate_options: Any,
 ) -> pd.DataFrame:
     """Replications until the interval of one figure is narrow enough.
@@ -239,7 +252,7 @@ def until_precise(
     with closing(Bar(max_replications, simulate_options.get("progress"))) as bar:
 
         def more(numbers: range) -> pd.DataFrame:
-            return _outcomes(until_precise, {"": deployment}, workload, numbers, n_jobs, simulate_options, bar)
+            return _outcomes(until_precise, {"": deployment}, workload, numbers, n_jobs, simulate_options, results, bar)
 
         runs = more(range(1))  # one run tells which figures there are
         if figure not in runs.columns:
@@ -261,6 +274,20 @@ def until_precise(
     frame = _intervals(runs, confidence)
     frame.attrs |= {"reached": reached, "relative_width": width}
     return frame
+
+
+@checked
+def read_results(path: str | Path) -> pd.DataFrame:
+    """The runs that are in a file of results so far: deployment, replication, the options, and every figure.
+
+    It may be read while an experiment writes it, and handed on, say by `frame.to_parquet`.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such file.
+    """
+    return read(Path(path))
 
 
 @checked
@@ -291,12 +318,17 @@ def _outcomes(
     replications: int | range,
     n_jobs: int | None,
     options: Options,
+    results: Results,
     bar: Bar | None = None,
 ) -> pd.DataFrame:
     """The summaries as a frame with index (deployment, replication), for the function that was *asked*."""
     check_options(asked, options)
     numbers = range(replications) if isinstance(replications, int) else replications
-    found = run_each(asked.__name__, figures, deployments, workload, numbers, n_jobs=n_jobs, options=options, bar=bar)
+    owner = asked.__name__
+    with nullcontext() if results is None else closing(Ledger(owner, Path(results))) as ledger:
+        found = run_each(
+            owner, figures, deployments, workload, numbers, n_jobs=n_jobs, options=options, bar=bar, ledger=ledger
+        )
     rows = {(name, k): row for name, rows in found.items() for k, row in zip(numbers, rows, strict=True)}
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     index = pd.MultiIndex.from_tuples(list(rows), names=["deployment", "replication"]) if rows else None

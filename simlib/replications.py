@@ -8,9 +8,9 @@ joblib does the parallel part, so its own switch, `joblib.parallel_config`, also
 import inspect
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -18,6 +18,9 @@ from simlib.parameters import ParameterError, nearest, shortly
 from simlib.results import Run
 from simlib.simulation import SHOW_PROGRESS_AFTER_S, is_deployment, simulate
 from simlib.workload import Workload
+
+if TYPE_CHECKING:
+    from simlib.ledger import Ledger
 
 Measured = TypeVar("Measured")
 Options = Mapping[str, Any]
@@ -51,7 +54,12 @@ Deployments = Annotated[Any, AfterValidator(_named_and_serving)]
 Jobs = Annotated[Any, AfterValidator(_processes)]
 AtLeastTwo = Annotated[int, Field(strict=True, ge=2)]
 
-_OURS = ("deployment", "workload", "replication")
+GIVE_UP_AFTER = 3
+"""How often in a row workers may be killed without a run finished in between."""
+
+# by name: neither loky's nor Dask's need be imported
+_WORKER_GONE = {"BrokenProcessPool", "KilledWorker", "FutureCancelledError", "CancelledError"}
+_OURS = ("deployment", "workload", "replication", "checkpoint")
 
 
 def check_options(asked: Callable[..., Any], options: Options) -> None:
@@ -77,6 +85,7 @@ def run_each(
     n_jobs: int | None,
     options: Options,
     bar: "Bar | None" = None,
+    ledger: "Ledger | None" = None,
 ) -> dict[str, list[Measured]]:
     """What *measure* finds in each run: one list a deployment, in the order of *replications*.
 
@@ -96,6 +105,8 @@ def run_each(
         For `simulate`; its `progress` is about the bar over all runs.
     bar : Bar or None
         The bar to move, where these runs are only a part of all.
+    ledger : Ledger or None
+        Where the runs are written down as they come; those that are in it are not made again.
     """
     count, shown = len(deployments) * len(replications), options.get("progress")
     spread = count > 1 and _workers(n_jobs) > 1
@@ -105,15 +116,42 @@ def run_each(
         _check_can_travel(
             owner, {"workload": workload, **{f"deployment {name}".strip(): each for name, each in deployments.items()}}
         )
-    tasks = [
-        (measure, deployment, workload, replication, settings)
-        for deployment in deployments.values()
-        for replication in replications
-    ]
+    runs = [(name, each, k) for name, each in deployments.items() for k in replications]
+    found, keys = _known(ledger, deployments, workload, runs, options)
+    tasks = {
+        number: (measure, each, workload, k, settings)
+        for number, (_, each, k) in enumerate(runs)
+        if number not in found
+    }
     with closing(Bar(count, shown)) if bar is None else nullcontext(bar) as moving:
-        found = _all_done(tasks, n_jobs if spread else 1, moving)
+        if found:
+            moving.step(len(found))
+        with closing(_all_done(owner, tasks, n_jobs if spread else 1)) as arriving:
+            for number, measured in arriving:
+                found[number] = measured
+                if ledger is not None:
+                    name, _, k = runs[number]
+                    figures: Any = measured
+                    ledger.add(keys[number], name, k, options, figures)
+                moving.step()
     n = len(replications)
-    return {name: found[k * n : (k + 1) * n] for k, name in enumerate(deployments)}
+    return {name: [found[i] for i in range(k * n, (k + 1) * n)] for k, name in enumerate(deployments)}
+
+
+def _known(
+    ledger: "Ledger | None",
+    deployments: Mapping[str, Any],
+    workload: Workload,
+    runs: Sequence[tuple[str, Any, int]],
+    options: Options,
+) -> tuple[dict[int, Any], list[str]]:
+    """Which runs are in the ledger, by their numbers; and the keys of all."""
+    if ledger is None:
+        return {}, []
+    digests, calls = {name: ledger.digest(each) for name, each in deployments.items()}, ledger.digest(workload)
+    keys = [ledger.key(digests[name], calls, k, options) for name, _, k in runs]
+    there = {number: ledger.found(key) for number, key in enumerate(keys)}
+    return {number: figures for number, figures in there.items() if figures is not None}, keys
 
 
 def _one(
@@ -131,20 +169,38 @@ def _one(
     return number, measure(run)
 
 
-def _all_done(tasks: Sequence[tuple[Any, ...]], n_jobs: int | None, bar: "Bar") -> list[Any]:
+def _all_done(
+    owner: str, tasks: Mapping[int, tuple[Any, ...]], n_jobs: int | None
+) -> Generator[tuple[int, Any], None, None]:
+    """Each task's number and result, as they come.  What a worker that is killed had in hand is done by another."""
     from joblib import Parallel, delayed
 
-    results: list[Any] = [None] * len(tasks)
-    pool: Any = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    with warnings.catch_warnings():
-        # a worker that has grown by a big run is replaced; joblib carries on, and so nothing need be said
-        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
-        finished = pool(delayed(_one)(number, *task) for number, task in enumerate(tasks))
-        with closing(finished):
-            for number, result in finished:
-                results[number] = result
-                bar.step()
-    return results
+    left, in_vain = dict(tasks), 0
+    while left:
+        before = len(left)
+        pool: Any = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+        finished = pool(delayed(_one)(number, *task) for number, task in list(left.items()))
+        try:
+            with warnings.catch_warnings(), closing(finished):
+                # a worker that has grown by a big run is replaced; joblib carries on, and so nothing need be said
+                warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
+                for number, result in finished:
+                    del left[number]
+                    yield number, result
+        except Exception as error:
+            if not _killed(error):
+                raise
+            in_vain = in_vain + 1 if len(left) == before else 0
+            if in_vain == GIVE_UP_AFTER:
+                raise ParameterError(
+                    f"{owner}: workers were killed {in_vain} times before one run was finished; "
+                    f"is there memory for n_jobs={n_jobs}?"
+                ) from None
+
+
+def _killed(error: Exception) -> bool:
+    """Whether it tells of a worker that is gone, and not of a fault in the work."""
+    return {kind.__name__ for kind in type(error).__mro__} & _WORKER_GONE != set()
 
 
 def _workers(n_jobs: Any) -> int:
@@ -179,14 +235,14 @@ class Bar:
         if shown:
             self._show()
 
-    def step(self) -> None:
-        """One more run is finished."""
-        self.done += 1
+    def step(self, runs: int = 1) -> None:
+        """So many more runs are finished."""
+        self.done += runs
         late = time.monotonic() - self.begun > SHOW_PROGRESS_AFTER_S
         if self.bar is None and self.shown is None and late and self.done != self.total:
             self._show()
         elif self.bar is not None:
-            self.bar.update(1)
+            self.bar.update(runs)
 
     def _show(self) -> None:
         from tqdm.auto import tqdm

@@ -101,6 +101,9 @@ class Station:
         self.tape: Tape | None = None  # of what decisions read, where the run keeps checkpoints
         self._exhausted = False
         self._place_of: dict[int, tuple[int, int]] = {}  # instance → (variant, place)
+        self._last: dict[
+            int, tuple[int, int]
+        ] = {}  # variant → (its youngest instance, the place of that, the last one)
         self._lent = False
         self.rows = 0  # requests loaded so far, arrived or not
         self._serverless = rules.routing == lanes.SERVERLESS
@@ -159,11 +162,16 @@ class Station:
         """*instance* comes into service."""
         if self.plays:
             return
-        p = 1 + max((place for v, place in self._place_of.values() if v == variant), default=-1)
+        if variant not in self._last:
+            self._last[variant] = max(
+                ((n, p) for n, (v, p) in self._place_of.items() if v == variant), default=(-1, -1)
+            )
+        youngest, last = self._last[variant]
+        p, later = 1 + last, youngest > instance
         if p == self.lane.places.shape[1]:
             p = self._make_room_for_place(variant)
-        later = any(number > instance for number, (v, _) in self._place_of.items() if v == variant)
         self._place_of[instance] = (variant, p)
+        self._last[variant] = (instance, p)
         lanes.open_place(self.lane, variant, p, instance, self.workers[variant], self.now)
         if later:  # a younger one came up faster; places are in the order of numbers
             self._rearrange(self.lane.places.shape[1])
@@ -185,6 +193,7 @@ class Station:
             self.drain(instance)
         lanes.kill_place(self.lane, variant, place, self.now)
         del self._place_of[instance]
+        self._last.clear()
         self.advance(self.now)
 
     def weigh(self, weights: Sequence[float]) -> None:
@@ -358,6 +367,7 @@ class Station:
         room = len(self.lane.log_instance)
         self.rows, self._exhausted, self._lent = story["rows"], story["exhausted"], False
         self._place_of = {instance: (variant, place) for instance, variant, place in story["places"]}
+        self._last.clear()
         self.lane = Lane(**{name: arrays[f"lane.{name}"] for name in Lane._fields})
         self._block = Chunk(**{name: arrays[f"block.{name}"] for name in Chunk._fields})
         self._taken = story["taken"]
@@ -427,6 +437,7 @@ class Station:
         self.lane = _moved(self.lane, alive, n)
         to = [{old: new for new, old in enumerate(kept)} for kept in alive]
         self._place_of = {i: (v, to[v][p]) for i, (v, p) in self._place_of.items()}
+        self._last.clear()
         taken = np.isin(self.lane.requests["row"], inside["row"])
         for k in np.flatnonzero(taken):
             request = self.lane.requests[k]
