@@ -108,7 +108,7 @@ def difference(
         raise ParameterError(f"difference: there is no figure {figure!r}; {nearest(figure, FIGURES)}")
     if a == b:
         raise ParameterError(f"difference: a and b are both {a!r}: give two variants.")
-    of_a, of_b = (_answers(run, name, figure) for name in (a, b))
+    of_a, of_b = (answers(run, name, figure) for name in (a, b))
     for name, values in ((a, of_a), (b, of_b)):
         least = 2 * (batches or 1)
         if len(values) < least:
@@ -121,7 +121,7 @@ def compare(
     a: np.ndarray, b: np.ndarray, *, figure: str, confidence: float = 0.95, batches: int | None = 30, seed: int = 0
 ) -> dict[str, Any]:
     """`difference` for values in order of arrival: latencies [s], or for error_rate 1 where the answer was an error."""
-    parts = [_Parts.of(values, batches or len(values)) for values in (a, b)]
+    parts = [Parts.of(values, batches or len(values)) for values in (a, b)]
     inflation = [part.inflation if batches else 1.0 for part in parts]
     if figure == "error_rate":
         estimates = [float(values.mean()) for values in (a, b)]
@@ -212,8 +212,26 @@ def requests_needed(
 # --- reading a run ----------------------------------------------------------------------------------------------------
 
 
-def _answers(run: Run, name: str, figure: str) -> np.ndarray:
+def answers(run: Run, name: str, figure: str) -> np.ndarray:
     """Latencies of one variant's completed requests, or whether its answers were errors, in order of arrival."""
+    log, own = run.snapshot.requests, _answered(run, name, figure)
+    assert log is not None
+    if figure == "error_rate":
+        return (log.status[own] != COMPLETED).astype(float)
+    latencies: np.ndarray = log.finish[own] - log.arrival[own]
+    return latencies
+
+
+def answered_at(run: Run, name: str, figure: str) -> np.ndarray:
+    """When the requests of `answers` got their answer [s]."""
+    log, own = run.snapshot.requests, _answered(run, name, figure)
+    assert log is not None
+    times: np.ndarray = log.finish[own]
+    return times
+
+
+def _answered(run: Run, name: str, figure: str) -> np.ndarray:
+    """Which requests of the log count for a figure of one variant."""
     names, log = run.snapshot.variants, run.snapshot.requests
     if name not in names:
         raise ParameterError(f"difference: there is no variant {name!r}; {nearest(name, names)}")
@@ -221,19 +239,16 @@ def _answers(run: Run, name: str, figure: str) -> np.ndarray:
         raise ParameterError(
             "difference: this run is folded: it kept no requests; simulate(…, log='exact') keeps them."
         )
-    own = (log.variant == names.index(name)) & (log.arrival >= run.snapshot.begin_s + run.warm_up_hours * 3600)
-    if figure == "error_rate":
-        status = log.status[own]
-        return (status[status != INSIDE] != COMPLETED).astype(float)
-    own &= log.status == COMPLETED
-    latencies: np.ndarray = log.finish[own] - log.arrival[own]
-    return latencies
+    own: np.ndarray = (log.variant == names.index(name)) & (
+        log.arrival >= run.snapshot.begin_s + run.warm_up_hours * 3600
+    )
+    return own & ((log.status != INSIDE) if figure == "error_rate" else (log.status == COMPLETED))
 
 
 # --- scatter ----------------------------------------------------------------------------------------------------------
 
 
-class _Parts(NamedTuple):
+class Parts(NamedTuple):
     """Values in order, cut into batches of nearly equal size."""
 
     means: np.ndarray
@@ -241,7 +256,7 @@ class _Parts(NamedTuple):
     size: int  # values in all
 
     @classmethod
-    def of(cls, values: np.ndarray, batches: int) -> "_Parts":
+    def of(cls, values: np.ndarray, batches: int) -> "Parts":
         edges = _edges(len(values), batches)
         means = np.add.reduceat(values, edges[:-1]) / np.diff(edges)
         return cls(means, float(values.var(ddof=1)), len(values))
@@ -267,7 +282,7 @@ def _edges(n: int, batches: int) -> np.ndarray:
     return np.arange(batches + 1) * n // batches
 
 
-def _welch(parts: list[_Parts], estimates: list[float], confidence: float) -> tuple[float, float, float]:
+def _welch(parts: list[Parts], estimates: list[float], confidence: float) -> tuple[float, float, float]:
     """Low, high and p-value of the difference of two means."""
     from scipy.special import stdtr
 
@@ -300,7 +315,7 @@ def _rates(
 
     z = float(stdtrit(2 * batches - 2, (1 + confidence) / 2) if batches else ndtri((1 + confidence) / 2))
     (first, second), (n, m) = rates, sizes
-    (l1, u1), (l2, u2) = _wilson(first, n, z), _wilson(second, m, z)
+    (l1, u1), (l2, u2) = wilson(first, n, z), wilson(second, m, z)
     found = second - first
     low = found - math.hypot(second - l2, u1 - first)
     high = found + math.hypot(u2 - second, first - l1)
@@ -312,7 +327,7 @@ def _rates(
     return low, high, float(2 * (stdtr(2 * batches - 2, far) if batches else ndtr(far)))
 
 
-def _wilson(rate: float, n: float, z: float) -> tuple[float, float]:
+def wilson(rate: float, n: float, z: float) -> tuple[float, float]:
     """Wilson's score interval of one rate (Wilson 1927, JASA 22)."""
     middle = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))

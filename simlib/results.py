@@ -249,6 +249,24 @@ class Run:
         return frame.iloc[int(self.snapshot.begin_s // every_s) :]
 
     @checked
+    def fleets(self, every_s: Positive = 60.0) -> pd.DataFrame:
+        """Calls of each variant over time, one row a period [t, t + every_s), one column a variant.
+
+        Parameters
+        ----------
+        every_s : float
+            Length of a period [s], a multiple of 60.
+        """
+        if every_s % 60:
+            raise ParameterError(f"fleets: every_s={every_s!r} is not possible: it should be a multiple of 60 seconds.")
+        minutes = math.ceil(self.snapshot.end_s / 60)
+        calls = self.snapshot.tally[:, :minutes, [ARRIVED, RETRIED]].sum(axis=2).T
+        summed = _summed(calls, int(every_s // 60))
+        index = pd.Index(np.arange(len(summed)) * float(every_s), name="time_s")
+        frame = pd.DataFrame(summed, index=index, columns=list(self.snapshot.variants))
+        return frame.iloc[int(self.snapshot.begin_s // every_s) :]
+
+    @checked
     def story(self, request: Whole) -> pd.DataFrame:
         """One request of an asynchronous endpoint, followed through its five steps: step, from_s, to_s, what.
 
@@ -292,6 +310,7 @@ class Run:
 
         latencies = None if self.folded else self.latencies()
         alarms = self.events[self.events["kind"] == "alarm"]
+        updates = self.events[self.events["kind"] == "update"]
         return plots.run(
             self.timeline(),
             alarms=alarms,
@@ -300,6 +319,8 @@ class Run:
             end_s=self.snapshot.end_s,
             lives=self.instances,
             most=self._most(),
+            fleets=self.fleets() if len(updates) else None,
+            updates=updates,
         )
 
     def _most(self) -> int | None:

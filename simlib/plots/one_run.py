@@ -60,6 +60,7 @@ Timeline = Annotated[pd.DataFrame, frame_like("timeline", "run.timeline()", numb
 STAGES = ("launched_s", "machine_up_s", "in_service_s", "draining_s", "gone_s")
 Lives = Annotated[pd.DataFrame, frame_like("lives", "run.instances", numbers=STAGES, others=["ended"], empty=True)]
 Alarms = Annotated[pd.DataFrame, frame_like("alarms", "run.events", numbers=["time_s"], others=["detail"], empty=True)]
+Calls = Annotated[pd.DataFrame, frame_like("fleets", "run.fleets()")]
 Latencies = Annotated[Any, BeforeValidator(_latencies)]
 Picture = Annotated[Any, BeforeValidator(_axes)]  # matplotlib is loaded only where something is drawn
 
@@ -74,6 +75,8 @@ def run(
     end_s: NonNegative | None = None,
     lives: Lives | None = None,
     most: Count | None = None,
+    fleets: Calls | None = None,
+    updates: Alarms | None = None,
 ) -> Words:
     """A run's traffic, latency and instances over time, and the distribution of its latency.
 
@@ -94,6 +97,10 @@ def run(
         The stages of each instance's life, as `Run.instances` gives them; drawn where any came or went.
     most : int or None
         How many instances may be asked for; drawn where that many were.
+    fleets : DataFrame or None
+        Calls of each fleet, as `Run.fleets` gives them, by the rows of the timeline.
+    updates : DataFrame or None
+        What happened in updates of the endpoint: time_s and detail.
     """
     what = "Instances" if "Instances" in timeline else "Containers"
     if what not in timeline:
@@ -107,7 +114,9 @@ def run(
     most = most if (asked_for == most).any() else None
     if lives is not None and not _changing(lives):
         lives = None
-    heights = [2.0, 2.0, 2.0] + [2.0] * (lives is not None) + [2.4] * (latencies is not None)
+    heights = (
+        [2.0, 2.0, 2.0] + [2.0] * (fleets is not None) + [2.0] * (lives is not None) + [2.4] * (latencies is not None)
+    )
     with styled():
         figure, axes = new_figure(len(heights), 1, height=0.95 * sum(heights), height_ratios=heights)
         top, middle, third = over_time = list(axes[:3, 0])
@@ -126,9 +135,12 @@ def run(
             third.annotate(f"at most {most}", (1, most), **place, ha="right", color=GREEN, fontsize=9)
         if len(alarms):
             _alarms(third, alarms, scale)
-        if lives is not None:
+        if fleets is not None:
             over_time.append(axes[3, 0])
-            _lives(axes[3, 0], lives, scale, float(timeline.index[-1] + lengths[-1]))
+            _fleets(axes[3, 0], time[whole], (fleets.div(lengths, axis=0))[whole], updates, scale)
+        if lives is not None:
+            over_time.append(axes[len(over_time), 0])
+            _lives(over_time[-1], lives, scale, float(timeline.index[-1] + lengths[-1]))
         for axis in over_time:
             axis.set(xticks=ticks, xlim=(ticks[0], ticks[-1]))
             axis.tick_params(labelbottom=axis is over_time[-1])
@@ -147,7 +159,34 @@ def run(
         f"{what.lower()} {told[what].min():.3g} to {told[what].max():.3g}, "
         f"workers busy {100 * told['Utilization'].mean():.3g} % of the time."
         + _said_of_scaling(asked_for, alarms, most)
+        + _said_of_updates(updates)
     )
+
+
+def _fleets(ax: "Axes", time: np.ndarray, rates: pd.DataFrame, updates: pd.DataFrame | None, scale: float) -> None:
+    """How the traffic is shared: an area for each fleet, and a line where an update was decided."""
+    base = np.zeros(len(rates))
+    for k, name in enumerate(rates):
+        top = base + rates[name].to_numpy()
+        if rates[name].any():
+            ax.fill_between(time, base, top, color=color_of(k), alpha=0.65, step="post", linewidth=0, label=str(name))
+        base = top
+    ax.set(ylabel="requests/s", ylim=(0, None), title="Traffic of each fleet, and where an update was decided (line)")
+    for when, _ in _decided(updates):
+        ax.axvline(when * scale, color=BLACK, linewidth=1.2, linestyle="--")
+    ax.legend(loc="upper left", fontsize=8, ncols=4)
+
+
+def _decided(updates: pd.DataFrame | None) -> list[tuple[float, str]]:
+    """When updates were decided, and how."""
+    if updates is None:
+        return []
+    told = zip(updates["time_s"], updates["detail"], strict=True)
+    return [(when, detail) for when, detail in told if detail.startswith(("succeeded", "rolls back"))]
+
+
+def _said_of_updates(updates: pd.DataFrame | None) -> str:
+    return "".join(f" At {when / 60:.4g} min an update {detail}." for when, detail in _decided(updates))
 
 
 def _said_of_scaling(asked_for: pd.Series, alarms: pd.DataFrame, most: int | None) -> str:
