@@ -380,3 +380,21 @@ def test_what_may_be_empty() -> None:
     assert plots.dag(STEPS.iloc[:0], EDGES.iloc[:0], title="Empty").startswith("Empty. 0 layers")
     assert "Critical path: none" in plots.gantt(RAN.iloc[:0], TRIES.iloc[:0])
     assert "at 95 %." in plots.against_load(LOAD.assign(p99=[0.0, 2.0]), title="From nothing")
+
+
+def test_scores_are_stacked_to_their_totals_the_highest_on_top() -> None:
+    parts = pd.DataFrame({"cost": [0.1, 0.3], "needs": [0.25, 0.15]}, index=["one", "other"])
+    said = plots.scores(parts)
+    assert said == "other is ahead by 0.1: other 0.45, one 0.35."
+    ends = [bar.get_x() + bar.get_width() for bar in axes().patches]
+    assert max(ends) == pytest.approx(0.45)
+    assert [label.get_text() for label in axes().get_yticklabels()] == ["other", "one"]
+    assert plots.scores(parts * 0).startswith("Nobody is ahead")
+
+
+def test_a_map_of_winners_names_each_field() -> None:
+    fields = pd.DataFrame([["a", "b"], ["a", ""]], index=pd.Index([0.0, 20.0], name="percent_off"), columns=[1e5, 1e6])
+    said = plots.winners(fields.rename_axis(columns="requests_per_day"))
+    assert said == "The cheapest, field by field. Of 4 fields: a 2, b 1."
+    assert [text.get_text() for text in axes().texts] == ["a", "b", "a", "none"]
+    assert axes().get_xlabel() == "requests per day"

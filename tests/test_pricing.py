@@ -23,10 +23,10 @@ from simlib.pricing.invoice import COLUMNS
 HERE = Path(__file__).parent
 DATA = Path(pricing.__file__).parent / "data"
 BILLS = json.loads((HERE / "data" / "bills.json").read_text(encoding="utf-8"))["cases"]
-PER_HOUR = {f"{what}-hour" for what in ("instance", "node", "vm", "gpu", "vcpu", "GB", "GiB")}
+PER_HOUR = {f"{what}-hour" for what in ("instance", "node", "vm", "gpu", "chip", "vcpu", "GB", "GiB")}
 PER_SECOND = {"second", "vcpu-second", "GB-second", "GiB-second"}
 PER_MONTH = {"GB-month", "metric-month", "alarm-month"}
-UNITS = PER_HOUR | PER_SECOND | PER_MONTH | {"hour", "day", "GB", "GiB", "request", "notification"}
+UNITS = PER_HOUR | PER_SECOND | PER_MONTH | {"hour", "day", "GB", "GiB", "TiB", "request", "notification"}
 UNITS |= {"metric", "point", "job", "run"}
 FREE = {
     ("sns", "sqs-or-lambda-delivery"),
@@ -96,7 +96,7 @@ def test_the_newest_price_at_or_before_the_day_counts():
     assert (at("2025-01").usd, at("2025-10-31").usd, at("2025-11-01").usd) == (37.688, 37.688, 25.2513)
     assert at("2024").usd == 37.688
     assert at("2024").note == "of 2025-01, none earlier is known"
-    assert at(None).note == "derived by a rule; of 2025-11, over a year old"
+    assert at(None).note == "unverified (derived by a rule); of 2025-11, over a year old"
 
 
 def test_a_verified_price_of_the_last_year_needs_no_note():
@@ -256,7 +256,7 @@ def test_each_line_says_who_when_and_how_sure():
     assert line["item"] == "Blue fleet"
     assert line["source"].startswith("simlib: EC2 Linux price")
     assert (line["as_of"], line["mark"]) == ("2025-11", "D")
-    assert line["note"] == "derived by a rule; of 2025-11, over a year old"
+    assert line["note"] == "unverified (derived by a rule); of 2025-11, over a year old"
 
 
 def test_a_meter_may_have_its_own_region_and_its_own_price():

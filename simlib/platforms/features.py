@@ -17,6 +17,7 @@ Status = Literal["GA", "preview", "partial", "outside", "none", "ended", "unknow
 closed to new customers; unknown: no vendor text says."""
 
 UNVERIFIED = "unverified"
+_OF_A_FEATURE = ("feature", "platform", "status", "text", "publisher", "source", "as_of", "mark")
 
 
 def _marked(table: pd.DataFrame) -> pd.DataFrame:
@@ -26,14 +27,16 @@ def _marked(table: pd.DataFrame) -> pd.DataFrame:
 
 @functools.cache
 def _features() -> pd.DataFrame:
-    return _marked(read_table("features.csv"))
+    """The session's six rows first, with what is true of them today, then the others."""
+    session = read_table("slides.csv").rename(columns={"criterion": "feature", "fact_2026": "text"})
+    return _marked(pd.concat([session[list(_OF_A_FEATURE)], read_table("features.csv")], ignore_index=True))
 
 
 @checked
 def features(
     feature: Text | None = None, *, platform: Platform | None = None, status: Status | None = None
 ) -> pd.DataFrame:
-    """What the platforms offer, a row a feature and platform.
+    """What the platforms offer, a row a feature and platform; the session's six rows stand first.
 
     Parameters
     ----------
@@ -88,6 +91,23 @@ def differences(one: Platform, other: Platform) -> pd.DataFrame:
 
 @checked
 def since_the_slides(platform: Platform | None = None) -> pd.DataFrame:
-    """The session's six rows, cell by cell: the slide's claim, the fact of 2026 with its mark, and what runs here."""
+    """The session's six rows, cell by cell: the slide's claim, the fact of 2026 with its mark, and what runs here.
+
+    `runs` names functions of simlib; `platforms` and the other packages have them under these names.
+    """
     found = _marked(read_table("slides.csv"))
+    return found if platform is None else found[found["platform"] == platform].reset_index(drop=True)
+
+
+@checked
+def services(platform: Platform | None = None) -> pd.DataFrame:
+    """Every service the session names: what it is, what is left of it today, and what runs here in its place.
+
+    Returns
+    -------
+    DataFrame
+        service, platform, what, status, today, like_sagemaker (its counterpart on SageMaker, "" for SageMaker's own),
+        publisher, source, as_of, mark, runs, and note: "unverified" unless the mark is V.
+    """
+    found = _marked(read_table("services.csv"))
     return found if platform is None else found[found["platform"] == platform].reset_index(drop=True)

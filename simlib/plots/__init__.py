@@ -8,7 +8,7 @@ Plots know nothing of the rest of the library.  Which room draws what: `one_run`
 from simlib.plots.backlog import backlog
 from simlib.plots.batch import batch
 from simlib.plots.curves import lines
-from simlib.plots.decisions import break_even, ranking, tornado
+from simlib.plots.decisions import break_even, ranking, scores, tornado, winners
 from simlib.plots.edge import update
 from simlib.plots.ideas import cycle, stages
 from simlib.plots.many_runs import against_load, comparison, frontier, welch
@@ -33,9 +33,11 @@ __all__ = [
     "lines",
     "ranking",
     "run",
+    "scores",
     "stages",
     "tail",
     "tornado",
     "update",
     "welch",
+    "winners",
 ]

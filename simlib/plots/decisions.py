@@ -189,3 +189,79 @@ def tornado(changes: Changes, *, title: Title = "") -> Words:
     changed: Any = zip(flips.index, flips["best"], strict=True)
     told = [f"{name} × {times:g}: {best or 'nothing keeps it'}" for (name, times), best in changed]
     return Words(f"{found}{': ' if told else ''}{'; '.join(told)}.")
+
+
+Contributions = Annotated[pd.DataFrame, frame_like("contributions", "decision.contributions", numbers=[])]
+Winners = Annotated[pd.DataFrame, frame_like("winners", "comparison.discount_map(…)", numbers=[])]
+
+
+@checked
+def scores(contributions: Contributions, *, title: Title = "") -> Words:
+    """Each option's weighted score, the highest on top, in the parts that its criteria give.
+
+    Parameters
+    ----------
+    contributions : DataFrame
+        Index option; a column a criterion, weight times score.
+    title : str
+        The finding; by default, which is ahead and by how much.
+    """
+    totals = contributions.sum(axis=1)
+    order = totals.sort_values(ascending=False, kind="stable").index
+    ahead = totals[order[0]] - totals[order[1]] if len(order) > 1 else 0.0
+    found = f"{order[0]} is ahead by {ahead:.2g}" if ahead > 1e-9 else "Nobody is ahead"
+    with styled():
+        ax = new_figure(1, 1, height=1.6 + 0.5 * len(order))[1][0, 0]
+        begins = np.zeros(len(order))
+        for k, (criterion, parts) in enumerate(contributions.loc[order].items()):
+            ax.barh(range(len(order)), parts, left=begins, color=color_of(k), height=0.6, label=str(criterion))
+            begins = begins + parts.to_numpy(dtype=float)
+        for spot, total in enumerate(totals[order]):
+            ax.annotate(f"{total:.2f}", (total, spot), textcoords="offset points", xytext=(4, 0), va="center")
+        ax.set(yticks=range(len(order)), yticklabels=order, xlabel="weighted score, of 1", title=title or found)
+        ax.invert_yaxis()
+        ax.margins(x=0.1)
+        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.28), ncols=3, fontsize=9)
+        ax.grid(visible=False, axis="y")
+    show()
+    return Words(f"{found}: " + ", ".join(f"{name} {totals[name]:.2f}" for name in order) + ".")
+
+
+@checked
+def winners(winners: Winners, *, title: Title = "") -> Words:
+    """Which option is the cheapest, over two things that vary: a map of fields, each with its winner's colour and name.
+
+    Parameters
+    ----------
+    winners : DataFrame
+        Index and columns what varies, with the names of the axes; cells the winner's name, "" where there is none.
+    title : str
+        The finding; by default, how many fields each wins.
+    """
+    names = [name for name in pd.unique(winners.to_numpy().ravel()) if name]
+    won = {name: int((winners == name).to_numpy().sum()) for name in names}
+    found = ", ".join(f"{name} {count}" for name, count in sorted(won.items(), key=lambda each: -each[1]))
+    with styled():
+        ax = new_figure(1, 1, height=1.4 + 0.42 * len(winners))[1][0, 0]
+        for y, (_, row) in enumerate(winners.iterrows()):
+            for x, name in enumerate(row):
+                shade = color_of(names.index(name)) if name else GREY
+                ax.barh([y], [0.96], left=x - 0.48, height=0.92, color=shade, alpha=0.35)
+                ax.annotate(name or "none", (x, y), ha="center", va="center", fontsize=8.5)
+        ax.set(xticks=range(winners.shape[1]), xticklabels=[_label(each) for each in winners.columns])
+        ax.set(yticks=range(len(winners)), yticklabels=[_label(each) for each in winners.index])
+        ax.set(xlabel=_words(winners.columns.name), ylabel=_words(winners.index.name))
+        ax.set_title(title or f"Fields won: {found}")
+        ax.set_xlim(-0.5, winners.shape[1] - 0.5)
+        ax.set_ylim(-0.5, len(winners) - 0.5)
+        ax.grid(visible=False)
+    show()
+    return Words(f"{title or 'The cheapest, field by field'}. Of {winners.size} fields: {found}.")
+
+
+def _label(value: Any) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) and value < 1e4 else f"{value:,.0f}"
+
+
+def _words(name: Any) -> str:
+    return str(name or "").replace("_", " ")

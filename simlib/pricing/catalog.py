@@ -41,7 +41,13 @@ Day = date | str | None
 """A date, its ISO text ("2026-11-22", or "2026-11" and "2026" for the first day), or None for `CATALOG_DATE`."""
 
 _STALE = timedelta(days=365)
-_DOUBTS = {"V": "", "S": "second-hand", "D": "derived by a rule", "U": "uncertain", "A": "your assumption"}
+_DOUBTS = {
+    "V": "",
+    "S": "unverified (second-hand)",
+    "D": "unverified (derived by a rule)",
+    "U": "unverified (uncertain)",
+    "A": "your assumption",
+}
 _ANYWHERE = ("any", "global")
 _PRICED_AS_HOSTING = ("sagemaker_batch_transform", "sagemaker_processing", "sagemaker_training")
 
