@@ -211,6 +211,17 @@ def test_a_parameter_without_a_default_is_asked_for_only_where_it_matters() -> N
         platforms.read_deployment(open_ended, model=MODEL)
 
 
+def test_the_file_of_a_templates_parameters_fills_it_in() -> None:
+    open_ended = CLOUDFORMATION.replace(", Default: ml.m5.xlarge", "")
+    for beside in (
+        {"Parameters": {"Kind": "ml.c5.large", "Stage": "dev"}, "Tags": {"a": "b"}},
+        '[{"ParameterKey": "Kind", "ParameterValue": "ml.c5.large"},'
+        ' {"ParameterKey": "Stage", "ParameterValue": "dev"}]',
+    ):
+        (variant,) = platforms.read_deployment(beside, open_ended, model=MODEL).deployment.variants
+        assert (variant.instance_type, variant.initial_instance_count) == ("ml.c5.large", 1)
+
+
 ACK = """
 {{- if .Values.enabled }}
 apiVersion: sagemaker.services.k8s.aws/v1alpha1
@@ -344,6 +355,35 @@ def test_azures_defaults_are_one_request_at_a_time_and_five_seconds() -> None:
     assert (made.variants[0].workers, made.queue_limit, made.queue_limit_of) == (1, 1, "instance")
     assert made.invocation_timeout_s == 5
     assert "instance_count is not given: 1" in read.assumed
+
+
+ARM = {
+    "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+    "parameters": {"size": {"type": "string", "defaultValue": "Standard_DS3_v2"}, "count": {"type": "int"}},
+    "resources": [
+        {
+            "type": "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments",
+            "name": "[concat(parameters('workspace'), '/blue')]",
+            "sku": {"name": "Default", "capacity": "[parameters('count')]"},
+            "properties": {
+                "endpointComputeType": "Managed",
+                "instanceType": "[parameters('size')]",
+                "requestSettings": {"requestTimeout": "PT1M30S", "maxConcurrentRequestsPerInstance": 2},
+            },
+        }
+    ],
+}
+
+
+def test_an_arm_template_is_filled_in() -> None:
+    with pytest.raises(sl.ParameterError, match="instance_count is left open: the template's parameter count has no"):
+        platforms.read_deployment(ARM, model=MODEL)
+    made = platforms.read_deployment(ARM, model=MODEL, parameters={"count": 3}).deployment
+    (variant,) = made.variants
+    assert (variant.instance_type, variant.initial_instance_count, variant.workers) == ("Standard_DS3_v2", 3, 2)
+    assert made.invocation_timeout_s == 90
+    beside = {"parameters": {"count": {"value": 2}}}
+    assert platforms.read_deployment(ARM, beside, model=MODEL).deployment.variants[0].initial_instance_count == 2
 
 
 BATCH = """

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, shortly
-from simlib.platforms.descriptors.reading import Fields, Notes, deep, snake
+from simlib.platforms.descriptors.reading import Fields, Notes, Unset, deep, snake
 from simlib.platforms.descriptors.sagemaker import built
 from simlib.platforms.limits import Finding
 from simlib.serving import BatchTransform, InstanceLife, RealTime, Rule, RuleScaling, Variant
@@ -70,12 +70,13 @@ class Part(NamedTuple):
     found: Mapping[str, Any]
 
 
-def parts_of(found: Any) -> list[Part] | None:
+def parts_of(found: Any, given: Mapping[str, Any]) -> list[Part] | None:
     """The objects of Azure's kinds in a document; None if it is not of Azure's at all."""
     if not isinstance(found, Mapping):
         return None
     if isinstance(found.get("resources"), list) and "deploymentTemplate" in str(found.get("$schema")):
-        return [part for each in found["resources"] if isinstance(each, Mapping) for part in (parts_of(each) or ())]
+        resources = [_worked_out(each, found, given) for each in found["resources"] if isinstance(each, Mapping)]
+        return [part for each in resources for part in (parts_of(each, given) or ())]
     kind = _ARM.get(str(found.get("type", "")).lower())
     if kind is not None:
         properties = found.get("properties")
@@ -84,7 +85,7 @@ def parts_of(found: Any) -> list[Part] | None:
         sku = found.get("sku")
         if isinstance(sku, Mapping) and "capacity" in sku:
             inner.setdefault("instance_count", sku["capacity"])
-        return [Part(kind, deep(inner, snake)), *_nested(found)]
+        return [Part(kind, deep(inner, snake)), *_nested(found, given)]
     schema = str(found.get("$schema", "")).lower()
     made = deep(found, snake)
     kind = next((each for mark, each in _SCHEMAS.items() if mark in schema), None) or _by_its_fields(made)
@@ -103,9 +104,32 @@ def _with_inner(kind: str, made: Mapping[str, Any]) -> list[Part]:
     return [Part(kind, made), *(Part(of, {**each, **schema}) for each in inner)]
 
 
-def _nested(found: Mapping[str, Any]) -> list[Part]:
+def _nested(found: Mapping[str, Any], given: Mapping[str, Any]) -> list[Part]:
     inner = found.get("resources")
-    return [part for each in inner for part in (parts_of(each) or ())] if isinstance(inner, list) else []
+    return [part for each in inner for part in (parts_of(each, given) or ())] if isinstance(inner, list) else []
+
+
+def _worked_out(node: Any, template: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """A resource of an ARM template, [parameters('x')] and [variables('x')] filled in; other expressions stay open."""
+    if isinstance(node, Mapping):
+        return {key: _worked_out(each, template, given) for key, each in node.items()}
+    if isinstance(node, list):
+        return [_worked_out(each, template, given) for each in node]
+    if not isinstance(node, str) or not re.fullmatch(r"\[[^\[].*\]", node, re.DOTALL):
+        return node
+    named = re.fullmatch(r"\[(parameters|variables)\('([^']+)'\)\]", node)
+    if named is None:
+        return Unset(node, "it is an expression of the ARM template")
+    if named[1] == "parameters" and named[2] in given:
+        return given[named[2]]
+    known = template.get(named[1])
+    value = known.get(named[2]) if isinstance(known, Mapping) else None
+    if named[1] == "parameters":
+        value = value.get("defaultValue") if isinstance(value, Mapping) else None
+    if value is None or (isinstance(value, str) and value.startswith("[")):
+        kind = named[1].removesuffix("s")
+        return Unset(node, f"the template's {kind} {named[2]} has no default, give parameters={{{named[2]!r}: …}}")
+    return value
 
 
 def _by_its_fields(made: Mapping[str, Any]) -> str | None:

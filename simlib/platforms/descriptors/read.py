@@ -14,6 +14,7 @@ from simlib.platforms.limits import Finding, validate
 from simlib.serving import Asynchronous, BatchTransform, RealTime, Serverless
 
 Deployment = RealTime | Serverless | Asynchronous | BatchTransform
+_OF_PARAMETERS = {"parameters", "tags", "stackpolicy", "$schema", "contentversion"}
 _KNOWN = (
     "ProductionVariants, MinCapacity, PolicyType or AWS::SageMaker resources (SageMaker), instance_type or profiles "
     "(Azure ML), dedicatedResources or machine_type (Vertex AI)"
@@ -64,7 +65,8 @@ def read_deployment(
     Parameters
     ----------
     source, *more : path, JSON or YAML text, or dict
-        The files that belong together, in any order; a file may hold several objects.
+        The files that belong together, in any order; a file may hold several objects.  Among them may be the file of
+        a template's parameters.
     model : ModelProfile
         What no such file holds: how long one request takes.  Every variant gets it.
     parameters : mapping or None
@@ -82,10 +84,12 @@ def read_deployment(
     notes, given = Notes(), dict(parameters or {})
     found = [document for each in (source, *more) for document in documents.read(each)]
     for document in found:
+        given = _parameters(document.found) | given
+    found = [document for document in found if len(found) == 1 or not _parameters(document.found)]
+    for document in found:
         notes.unread += [line for line in document.unread if line not in notes.unread]
     platform, parts = _sorted(found, notes, given)
-    if platform != "azureml" or not isinstance(parts[0], azure.Part) or parts[0].kind != "batch":
-        notes.assume("the service time of every variant is that of model=")
+    notes.assume("the service time is that of model=, for all alike")
     deployment: Deployment
     if platform == "sagemaker":
         deployment, wrong = sagemaker.build(parts, model, notes, given, name)
@@ -95,6 +99,21 @@ def read_deployment(
         deployment, wrong = vertex.build(parts, model, notes, given)
     findings = [*wrong, *(each for each in validate(deployment) if not _said(each, wrong))]
     return Descriptor(deployment, tuple(findings), tuple(notes.unread), tuple(notes.assumed), platform)
+
+
+def _parameters(found: Any) -> dict[str, Any]:
+    """The values in a file of a template's parameters, such as a staging-config.json beside one; none in another."""
+    if not isinstance(found, Mapping):
+        return {}
+    if "ParameterKey" in found:
+        return {str(found["ParameterKey"]): found.get("ParameterValue")}
+    values = found.get("Parameters", found.get("parameters"))
+    if not isinstance(values, Mapping) or not set(map(str.lower, map(str, found))) <= _OF_PARAMETERS:
+        return {}
+    return {
+        str(name): value["value"] if isinstance(value, Mapping) and "value" in value else value
+        for name, value in values.items()
+    }
 
 
 def _said(finding: Finding, before: list[Finding]) -> bool:
@@ -135,7 +154,7 @@ def _sorted(found: list[Document], notes: Notes, given: Mapping[str, Any]) -> tu
 def _parts(found: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Platform, list[Any]] | None:
     for platform, of in (
         ("sagemaker", sagemaker.parts_of(found, given)),
-        ("azureml", azure.parts_of(found)),
+        ("azureml", azure.parts_of(found, given)),
         ("vertex", vertex.parts_of(found)),
     ):
         if of is not None:
