@@ -175,6 +175,17 @@ def run_cell(text: str, where: str, names: dict[str, Any]) -> None:
         raise ParameterError(f"{where} stops with {type(error).__name__}: {error}") from error
 
 
+def shown_names(path: Path, given: Plain = None) -> dict[str, Any]:
+    """What the cells that students see define, without any answer: for simulating a policy."""
+    os.environ.setdefault("MPLBACKEND", "agg")
+    names: dict[str, Any] = {"__name__": "__exercise__"}
+    for cell in _cells(path):
+        if cell.is_code and cell.role in ("shown", "given"):
+            text = given_text(given) if cell.role == "given" and given is not None else cell.text
+            run_cell(text, f"{path.name}, cell {cell.id}", names)
+    return names
+
+
 def _expected(path: Path, question: Question, names: Mapping[str, Any]) -> list[Plain]:
     """What the solution gives for the public examples."""
     if question.kind == "open":
