@@ -19,6 +19,7 @@ from simlib.commands import Subparsers
 EXAMPLES = """examples:
   simlib doctor                       check everything, and say what to do
   simlib doctor --compile --quiet     compile every lane once; speak only of problems (what `make lab` does)
+  simlib doctor --grading             how far students' kernels are shut in on this machine when you grade
 """
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST_PYTHON = (3, 11)
@@ -71,19 +72,20 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--compile", action="store_true", help="run every routing once, so that all lanes are compiled")
     parser.add_argument("--quiet", action="store_true", help="print problems only")
+    parser.add_argument("--grading", action="store_true", help="say which limits hold for students' kernels here")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings as they come; 1 if something is broken, else 0."""
     broken = 0
-    for finding in examine(ROUTINGS if args.compile else ROUTINGS[:1]):
+    for finding in check_grading() if args.grading else examine(ROUTINGS if args.compile else ROUTINGS[:1]):
         broken += finding.level == "broken"
         if finding.level != "ok" or not args.quiet:
             print(finding.text(), flush=True)
     if broken:
         print(f"{broken} of these must be put right before simlib works.")
     elif not args.quiet:
-        print("simlib works here.")
+        print("grading works here." if args.grading else "simlib works here.")
     return int(broken > 0)
 
 
@@ -221,3 +223,20 @@ def check_jupyter() -> Finding:
         return Finding("ok", "JupyterLab runs notebooks with this Python")
     advice = "`jupyter kernelspec remove python3`, then start JupyterLab again"
     return Finding("warning", f"JupyterLab runs notebooks with another Python, {kernel.argv[0]}", advice)
+
+
+def check_grading() -> Iterator[Finding]:
+    """How far this machine can shut a student's kernel in."""
+    if sys.platform == "win32":
+        yield Finding("broken", "grading does not run on Windows", "use WSL 2, or the container of docs/grading.md")
+        return
+    try:
+        from simlib.grading import sandbox
+    except ImportError:
+        yield Finding("broken", "this is a student's copy: it has no grading", "grade with the full repository")
+        return
+    found = sandbox.isolation()
+    first, *others = found.sentences()
+    yield Finding("ok", first) if found.namespaces else Finding("warning", first, "docs/grading.md says what to do")
+    for sentence in others:
+        yield Finding("ok", sentence)

@@ -43,10 +43,14 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Grade, and say in a few lines what was done."""
-    from simlib.grading.grade import Order, find_source, grade
-    from simlib.grading.platforms import give_back
-    from simlib.grading.sandbox import Limits
+    from simlib.parameters import ParameterError
 
+    try:
+        from simlib.grading.grade import Order, find_source, grade
+        from simlib.grading.platforms import give_back
+        from simlib.grading.sandbox import Limits
+    except ImportError:
+        raise ParameterError("this is a student's copy: grading needs the full repository.") from None
     source = args.source or find_source(args.submissions, COURSE / "solutions")
     order = Order(
         submissions=args.submissions,

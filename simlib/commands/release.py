@@ -34,9 +34,12 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write, compare or mark; one line for each notebook."""
-    from simlib.grading.release import mark_twins, release, release_individually
     from simlib.parameters import ParameterError
 
+    try:
+        from simlib.grading.release import mark_twins, release, release_individually
+    except ImportError:
+        raise ParameterError("this is a student's copy: exercises are released from the full repository.") from None
     sources = args.sources or sorted((COURSE / "solutions").glob("*.ipynb"))
     out = args.out or COURSE / "exercises"
     if not sources:

@@ -34,7 +34,7 @@ HEADINGS: dict[str, dict[Language, str]] = {
     "public": {"en": "With this public example:", "es": "Con este ejemplo público:"},
     "all public": {
         "en": "All public examples are right; hidden cases have other numbers. Which ones could come?",
-        "es": "Todos los ejemplos públicos son correctos; los casos ocultos tienen otros números. ¿Cuáles pueden venir?",
+        "es": "Todos los ejemplos públicos son correctos; los ocultos tienen otros números. ¿Cuáles pueden venir?",
     },
     "waits": {"en": "A person will read this answer.", "es": "Una persona leerá esta respuesta."},
     "comment": {"en": "Comment: {comment}", "es": "Comentario: {comment}"},

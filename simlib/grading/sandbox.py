@@ -19,6 +19,7 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 FIRST_USER = (
     61_000  # of the sandbox's own users, where the grader is root: one a kernel, so that their limits are apart
 )
+LONGEST_PLACE = 60
 PACKAGE = Path(__file__).resolve().parents[1]
 
 SYSTEM_FILES = (
@@ -118,8 +119,9 @@ class Place:
 
 
 def short_folder() -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder with a short path."""
-    return tempfile.TemporaryDirectory(prefix="sg", dir="/tmp" if os.path.isdir("/tmp") else None)
+    """A temporary folder with a short path, in the usual place unless that is too long (macOS)."""
+    usual = tempfile.gettempdir()
+    return tempfile.TemporaryDirectory(prefix="sg", dir=usual if len(usual) < LONGEST_PLACE else "/tmp")
 
 
 def settings(place: Place, limits: Limits, caches: Path, number: int) -> dict[str, str]:
