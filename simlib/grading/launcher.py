@@ -65,6 +65,9 @@ def enter_own_root(libc: ctypes.CDLL, settings: dict) -> None:
     for path, size in ((SCRATCH, settings["scratch_mb"]), ("/dev/shm", 16)):
         os.makedirs(root + path, exist_ok=True)
         mount(libc, "tmpfs", root + path, "tmpfs", MS_NOSUID | MS_NODEV, f"size={size}m,mode=777")
+    os.makedirs(root + "/dev/pts")  # `!command` in a cell asks for a terminal
+    mount(libc, "devpts", root + "/dev/pts", "devpts", MS_NOSUID, "newinstance,ptmxmode=0666,mode=0620")
+    os.symlink("pts/ptmx", root + "/dev/ptmx")
     if not os.path.lexists(root + "/tmp"):  # Python itself may lie there
         os.symlink(SCRATCH, root + "/tmp")
     mount(libc, None, root, None, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV)

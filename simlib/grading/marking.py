@@ -135,8 +135,10 @@ def _run_all(
             return
         marks[culprit["question"]].ended = culprit["outcome"]
         remaining.remove(culprit["question"])
-    for name in remaining:
-        if _may_be_anothers_fault(plan, marks[name]) and len(plan.source.questions) > 1:
+    for name in to_run:
+        # a kernel may have ended a moment after the cell that ended it, so the wrong question is blamed
+        is_doubtful = marks[name].ended not in ("", "timeout")
+        if is_doubtful or (name in remaining and _may_be_anothers_fault(plan, marks[name])):
             _run_alone(plan, answers, engine, slot, marks[name])
 
 
@@ -151,6 +153,7 @@ def _run_alone(plan: Plan, answers: Answers, engine: Engine, slot: int, its: Mar
     if culprit is not None or not outcomes:
         its.ended = culprit["outcome"] if culprit is not None else "died"
         return
+    its.ended = ""
     _take(plan, outcomes, [its.question], {its.question: alone})
     if alone.passed > its.passed or (alone.public and not its.public) or _first_value(alone) is not None:
         its.passed, its.cases, its.points = alone.passed, alone.cases, alone.points

@@ -14,6 +14,9 @@ from simlib.grading.sandbox import KERNEL_NAME, Limits, descendants, dies_with_p
 
 Outcomes = list[dict[str, Any]]
 
+TRIES = 3
+STARTUP_S = 120
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -33,7 +36,19 @@ class Engine:
             Keep what every cell hands out: for the solution, whose values are the reference.
 
         An empty list means that the run did not come to its end within the wall limit.
+
+        Raises
+        ------
+        RuntimeError
+            If no kernel could be started, three times.
         """
+        for _ in range(TRIES):
+            outcomes = self._once(composed, slot, record)
+            if not any(each["part"] == "kernel" for each in outcomes):
+                return outcomes
+        raise RuntimeError(f"no kernel could be started: {outcomes[-1]['error']}")
+
+    def _once(self, composed: Composed, slot: int, record: bool) -> Outcomes:
         with short_folder() as folder:
             private = Path(folder)
             notebook, results = private / "composed.ipynb", private / "results.json"
@@ -59,6 +74,7 @@ class Engine:
         options = ["-q", "--noconftest", "-c", os.devnull, f"--rootdir={notebook.parent}", "-p", "no:cacheprovider"]
         plugins = ["-p", "nbval.plugin", "-p", "simlib.grading.nbval_plugin"]
         nbval = ["--nbval", "--nbval-kernel-name", KERNEL_NAME, "--nbval-cell-timeout", str(self.limits.cell_s)]
+        nbval += ["--nbval-kernel-startup-timeout", str(STARTUP_S)]
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "pytest", *options, *plugins, *nbval, str(notebook)],
             env=environment,
