@@ -122,23 +122,22 @@ def _run_all(
     plan: Plan, answers: Answers, engine: Engine, slot: int, to_run: list[str], marks: dict[str, Mark]
 ) -> None:
     """Round after round without the question that ended the kernel, then once more alone those that raised."""
-    remaining = list(to_run)
+    remaining, alone = list(to_run), set[str]()
     while remaining:
         outcomes = engine.run(compose(plan.source, plan.hidden, answers.code, plan.references, remaining), slot)
         culprit = next((each for each in outcomes if each["outcome"] in FATAL), None)
         if outcomes and culprit is None:
             _take(plan, outcomes, remaining, marks)
+            alone = {name for name in remaining if _may_be_anothers_fault(plan, marks[name])}
             break
-        if culprit is None or culprit["question"] not in remaining:  # nobody to blame: each alone
-            for name in remaining:
-                _run_alone(plan, answers, engine, slot, marks[name])
-            return
+        if culprit is None or culprit["question"] not in remaining:  # nobody to blame
+            alone = set(remaining)
+            break
         marks[culprit["question"]].ended = culprit["outcome"]
         remaining.remove(culprit["question"])
     for name in to_run:
         # a kernel may have ended a moment after the cell that ended it, so the wrong question is blamed
-        is_doubtful = marks[name].ended not in ("", "timeout")
-        if is_doubtful or (name in remaining and _may_be_anothers_fault(plan, marks[name])):
+        if name in alone or marks[name].ended not in ("", "timeout"):
             _run_alone(plan, answers, engine, slot, marks[name])
 
 
