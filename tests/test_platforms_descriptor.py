@@ -10,7 +10,7 @@ import botocore
 import pytest
 
 import simlib as sl
-from simlib import platforms, workload
+from simlib import platforms, serving, workload
 
 MODEL = sl.ModelProfile("tagger", service=sl.constant(0.05))
 BLUE = {"VariantName": "blue", "ModelName": "m", "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 2}
@@ -147,6 +147,49 @@ def test_routing_capture_volume_and_patience_are_read() -> None:
     assert made.instance_life.startup_health_check_timeout_s == 900
     assert (made.data_capture.percentage, made.data_capture.destination) == (30, "s3://b/c")
     assert (read.findings, read.unread) == ((), ())
+
+
+def update(policy: dict) -> dict:
+    return {"EndpointName": "e", "EndpointConfigName": "e", "DeploymentConfig": policy}
+
+
+@pytest.mark.parametrize(
+    ("policy", "rollout"),
+    [
+        (
+            {
+                "RollingUpdatePolicy": {
+                    "MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 33},
+                    "WaitIntervalInSeconds": 180,
+                }
+            },
+            serving.Rolling(33.0, bake_s=180.0),
+        ),
+        (
+            {
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": {
+                        "Type": "CANARY",
+                        "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1},
+                        "WaitIntervalInSeconds": 300,
+                    },
+                    "TerminationWaitInSeconds": 120,
+                }
+            },
+            serving.Canary(50.0, bake_s=300.0, termination_wait_s=120.0),
+        ),
+        ({"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE"}}}, serving.AllAtOnce()),
+    ],
+)
+def test_an_update_says_how_it_is_rolled_out(policy: dict, rollout: object) -> None:
+    """One of the two instances of BLUE is half of the fleet."""
+    assert platforms.read_deployment(update(policy), config(), model=MODEL).rollout == rollout
+
+
+def test_a_rollout_that_cannot_be_is_named() -> None:
+    odd = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "CANARY"}}}
+    with pytest.raises(sl.ParameterError, match=r"TrafficRoutingConfiguration\.CanarySize is missing"):
+        platforms.read_deployment(update(odd), config(), model=MODEL)
 
 
 CLOUDFORMATION = """

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, shortly
-from simlib.platforms.descriptors.reading import Fields, Notes, Unset, deep, snake
-from simlib.platforms.descriptors.sagemaker import built
+from simlib.platforms.descriptors.reading import Fields, Notes, Unset, built, deep, snake
 from simlib.platforms.limits import Finding
 from simlib.serving import BatchTransform, InstanceLife, RealTime, Rule, RuleScaling, Variant
 from simlib.serving.capture import Capture

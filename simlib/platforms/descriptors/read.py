@@ -9,6 +9,7 @@ from simlib.parameters import ParameterError, Text, checked, shortly
 from simlib.platforms.descriptors import azure, documents, sagemaker, vertex
 from simlib.platforms.descriptors.documents import Document, Source
 from simlib.platforms.descriptors.reading import Notes
+from simlib.platforms.descriptors.rollouts import Rollout
 from simlib.platforms.fields import Platform
 from simlib.platforms.limits import Finding, validate
 from simlib.serving import Asynchronous, BatchTransform, RealTime, Serverless
@@ -37,6 +38,8 @@ class Descriptor:
     assumed : tuple of str
         What the files do not say.
     platform : "sagemaker" | "vertex" | "azureml"
+    rollout : AllAtOnce | Canary | Linear | Rolling | None
+        How SageMaker updates the endpoint, for `endpoint.update(new, rollout)`.
     """
 
     deployment: Deployment
@@ -44,6 +47,7 @@ class Descriptor:
     unread: tuple[str, ...]
     assumed: tuple[str, ...]
     platform: Platform
+    rollout: Rollout | None = None
 
 
 @checked
@@ -91,14 +95,15 @@ def read_deployment(
     platform, parts = _sorted(found, notes, given)
     notes.assume("the service time is that of model=, for all alike")
     deployment: Deployment
+    rollout: Rollout | None = None
     if platform == "sagemaker":
-        deployment, wrong = sagemaker.build(parts, model, notes, given, name)
+        deployment, wrong, rollout = sagemaker.build(parts, model, notes, given, name)
     elif platform == "azureml":
         deployment, wrong = azure.build(parts, model, notes, given, instance_type)
     else:
         deployment, wrong = vertex.build(parts, model, notes, given)
     findings = [*wrong, *(each for each in validate(deployment) if not _said(each, wrong))]
-    return Descriptor(deployment, tuple(findings), tuple(notes.unread), tuple(notes.assumed), platform)
+    return Descriptor(deployment, tuple(findings), tuple(notes.unread), tuple(notes.assumed), platform, rollout)
 
 
 def _parameters(found: Any) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from simlib.parameters import ParameterError, shortly
 
+T = TypeVar("T")
 _PLACEHOLDER = re.compile(
     r"\{\{.*?\}\}|\{%.*?%\}|\$\{.*?\}|\$\(.*?\)|<[^<>]+>|\[\[.*?\]\]|^\$\w+$|^\{\w+\}$|^@\w+@$|^%\w+%$|^__\w+__$|^#\{.*\}#$"
 )
@@ -177,6 +178,14 @@ def spelled(where: str, key: str) -> str:
     """The path of a field under *where*, as the file spells it."""
     own = getattr(key, "own", str(key))
     return f"{where}.{own}" if where else own
+
+
+def built(where: str, make: Callable[[], T]) -> T:
+    """What *make* makes; where it cannot be, the sentence names the place in the file."""
+    try:
+        return make()
+    except ParameterError as error:
+        raise ParameterError(f"read_deployment: {where or 'source'}: {error}") from None
 
 
 def deep(found: Any, change: Callable[[str], str]) -> Any:

@@ -5,14 +5,15 @@ tracking and step), put_metric_alarm (what a step policy acts on), put_scheduled
 resources and Kubernetes objects (ACK) of the same.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, shortly
 from simlib.platforms.descriptors import shapes
 from simlib.platforms.descriptors.cloudformation import Template, is_template
-from simlib.platforms.descriptors.reading import Fields, Notes, deep, pascal
+from simlib.platforms.descriptors.reading import Fields, Notes, built, deep, pascal
+from simlib.platforms.descriptors.rollouts import Rollout, rollout_of
 from simlib.platforms.limits import Finding
 from simlib.serving import (
     Asynchronous,
@@ -27,7 +28,6 @@ from simlib.serving import (
 )
 from simlib.serving.capture import Capture
 
-T = TypeVar("T")
 _OPERATIONS = {
     "create_endpoint_config": "config",
     "create_endpoint": "endpoint",
@@ -149,8 +149,8 @@ def _by_its_fields(found: Mapping[str, Any]) -> str | None:
 
 def build(
     parts: list[Part], model: ModelProfile, notes: Notes, given: Mapping[str, Any], name: str | None
-) -> tuple[RealTime | Serverless | Asynchronous, list[Finding]]:
-    """The deployment that the parts describe together, and what the API's model has against them."""
+) -> tuple[RealTime | Serverless | Asynchronous, list[Finding], Rollout | None]:
+    """The deployment that the parts describe together, what the API's model has against them, and how it is updated."""
     for part in parts:
         Fields(part.found, part.where or part.name, notes, given)  # says so where it is no object
     config = _one_config(parts, name)
@@ -164,10 +164,15 @@ def build(
     if shapes.version() is None:
         notes.assume("botocore is not installed, so the shapes of SageMaker's API were not checked")
     scaling = tuple(_Scaling(parts, notes, given).policies()) or None
+    deployment = _endpoint(Fields(config.found, config.where, notes, given), model, scaling)
+    rollout = None
     for part in parts:
         if part.kind == "endpoint":
-            Fields(part.found, part.where, notes, given).ignoring(*_TOLD_BY_OTHERS)
-    return _endpoint(Fields(config.found, config.where, notes, given), model, scaling), wrong
+            endpoint = Fields(part.found, part.where, notes, given)
+            instances = sum(variant.initial_instance_count for variant in getattr(deployment, "fleets", ()))
+            rollout = rollout_of(endpoint, instances) or rollout
+            endpoint.ignoring(*_TOLD_BY_OTHERS)
+    return deployment, wrong, rollout
 
 
 def _only_of_a_template(part: Part, finding: Finding) -> bool:
@@ -198,14 +203,6 @@ def _one_config(parts: list[Part], name: str | None) -> Part:
     raise ParameterError(
         f"read_deployment: source holds {len(configs)} objects with ProductionVariants ({names}); say which with name=."
     )
-
-
-def built(where: str, make: Callable[[], T]) -> T:
-    """What *make* makes; where it cannot be, the sentence names the place in the file."""
-    try:
-        return make()
-    except ParameterError as error:
-        raise ParameterError(f"read_deployment: {where or 'source'}: {error}") from None
 
 
 # --- endpoints --------------------------------------------------------------------------------------------------------

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, shortly
-from simlib.platforms.descriptors.reading import Fields, Notes, Renamed, deep, snake, spelled
-from simlib.platforms.descriptors.sagemaker import built
+from simlib.platforms.descriptors.reading import Fields, Notes, Renamed, built, deep, snake, spelled
 from simlib.platforms.limits import Finding
 from simlib.serving import BatchTransform, RealTime, ReplicaTracking, Variant
 
