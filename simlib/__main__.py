@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-COMMANDS = ("compare", "validate", "serve", "release", "grade", "new_assignment", "forget", "student_copy", "doctor")
+COMMANDS = (
+    *("compare", "validate", "serve", "last_mile", "release", "grade", "new_assignment", "forget"),
+    *("student_copy", "doctor"),
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -171,9 +171,9 @@ def records(rows: Sequence[Mapping[str, object]]) -> str:
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def check_target(flag: str, path: Path, *, force: bool, log: Path) -> None:
+def check_target(flag: str, path: Path, *, force: bool, log: Path | None = None) -> None:
     """Raise before the work begins where *path* cannot or should not be written."""
-    if path.exists() and log.exists() and path.samefile(log):
+    if log is not None and path.exists() and log.exists() and path.samefile(log):
         raise ParameterError(f"{flag} {path}: that is the log itself; name another file.")
     if path.exists() and not path.is_file():
         raise ParameterError(f"{flag} {path}: that is not a file; name a file.")

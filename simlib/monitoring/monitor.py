@@ -40,7 +40,7 @@ from simlib.parameters import (
     config,
     shortly,
 )
-from simlib.serving.capture import Captured
+from simlib.serving.capture import Keeps
 from simlib.turns import ALARM, SCHEDULE, pause
 
 Story = Generator[simpy.Event, Any, None]
@@ -99,7 +99,7 @@ class Alarm:
 
 
 def _endpoint(value: object) -> object:
-    if not isinstance(getattr(value, "capture", None), Captured):
+    if not isinstance(getattr(value, "capture", None), Keeps):
         raise ValueError("endpoint captures nothing: deploy it with data_capture=Capture(20) and rows=Stream(…).")
     return value
 
@@ -201,6 +201,24 @@ class ModelMonitor:
             reason = str(error).removeprefix("price: ")
             raise ParameterError(f"ModelMonitor: instance_type={self.instance_type!r}: {reason}") from None
 
+    @checked
+    def compare_with(self, baseline: Annotated[Any, PlainValidator(_baseline)]) -> None:
+        """From now on compare with another baseline, as when another version goes live; its alarms begin anew.
+
+        Raises
+        ------
+        ParameterError
+            If it is of another kind than the one before.
+        """
+        if baseline.kind != self.baseline.kind:
+            raise ParameterError(
+                f"compare_with: baseline is for {baseline.kind}, and should be for {self.baseline.kind} as before."
+            )
+        self.baseline, self._series = baseline, {}
+        for k, alarm in enumerate(self.alarms):
+            if self._ringing[k]:
+                self._ring(k, alarm, False)
+
     # --- the story ---
 
     def _keep_schedule(self) -> Story:
@@ -270,12 +288,15 @@ class ModelMonitor:
         for k, alarm in enumerate(self.alarms):
             rings = alarm.beyond(self._series.get(alarm.metric, []))
             if rings != self._ringing[k]:
-                self._ringing[k] = rings
-                state = "ALARM" if rings else "OK"
-                self._alarm_log.append((self.sim.env.now, alarm.metric, state))
-                self.sim.tell("alarm", self._subject, f"{alarm.metric}: {state}")
-                if rings and self.on_alarm is not None:
-                    self.on_alarm(alarm)
+                self._ring(k, alarm, rings)
+
+    def _ring(self, k: int, alarm: Alarm, rings: bool) -> None:
+        self._ringing[k] = rings
+        state = "ALARM" if rings else "OK"
+        self._alarm_log.append((self.sim.env.now, alarm.metric, state))
+        self.sim.tell("alarm", self._subject, f"{alarm.metric}: {state}")
+        if rings and self.on_alarm is not None:
+            self.on_alarm(alarm)
 
     # --- what came of it ---
 

@@ -1,8 +1,8 @@
 """Pictures: each draws a frame or an array, and returns in words what it shows.
 
 Plots know nothing of the rest of the library.  Which room draws what: `one_run`, `many_runs`, `backlog`, `batch`,
-`curves`, `edge`, `money`, `decisions`, `ideas`, `pipelines`; they share `style` and, for what they are given,
-`checks`.
+`curves`, `edge`, `money`, `decisions`, `ideas`, `lastmile`, `pipelines`; they share `style` and, for what they are
+given, `checks`.
 """
 
 from simlib.plots.backlog import backlog
@@ -11,6 +11,7 @@ from simlib.plots.curves import lines
 from simlib.plots.decisions import break_even, ranking, scores, tornado, winners
 from simlib.plots.edge import update
 from simlib.plots.ideas import cycle, stages
+from simlib.plots.lastmile import timeline
 from simlib.plots.many_runs import against_load, comparison, frontier, welch
 from simlib.plots.money import cost_breakdown, cost_by_volume
 from simlib.plots.one_run import run, tail
@@ -36,6 +37,7 @@ __all__ = [
     "scores",
     "stages",
     "tail",
+    "timeline",
     "tornado",
     "update",
     "welch",

@@ -58,6 +58,15 @@ class Rows(Protocol):
     def rows(self, times_s: np.ndarray, u: Sequence[np.ndarray]) -> pd.DataFrame: ...
 
 
+@runtime_checkable
+class Keeps(Protocol):
+    """What a monitor asks for captured requests: those answered in [begin_s, end_s), with the columns of the rows."""
+
+    @property
+    def carried(self) -> Any: ...
+    def frame(self, begin_s: float = 0.0, end_s: float | None = None) -> pd.DataFrame: ...
+
+
 class Captured:
     """The captured requests of one running endpoint.
 
