@@ -88,7 +88,7 @@ class Advice:
         return told + shown + (out.to_html(index=False) if len(out) else "")
 
     def _words(self) -> Iterator[str]:
-        days = f"{self.question.horizon_days:g} days"
+        days = f"{self.question.horizon_days:g} day{'' if self.question.horizon_days == 1 else 's'}"
         if self.best is None:
             yield f"Nothing that was tried keeps what is asked over {days}."
         else:

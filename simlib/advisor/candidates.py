@@ -157,7 +157,8 @@ def _of_the_platform(question: Question, kind: Any) -> Iterator[Out]:
     """The hard limits that the model or its callers break; a request that takes too long is an error."""
     facts: dict[str, Any] = {
         "request_mb": question.request_mb,
-        "processing_s": question.service_quantile(1 - max(question.errors_allowed, 1e-4)),
+        # a quantile of a sample: not known better than to four digits
+        "processing_s": float(f"{question.service_quantile(1 - max(question.errors_allowed, 1e-4)):.4g}"),
         "needs_gpu": question.gpu,
     }
     if kind == "batch":
