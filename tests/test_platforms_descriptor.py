@@ -87,6 +87,7 @@ def test_what_is_refused_and_what_is_not_read_is_told() -> None:
         (config(BLUE | {"InitialInstanceCount": "${N}"}), r"InitialInstanceCount='\${N}' is a template"),
         (config(BLUE | {"InitialInstanceCount": "two"}), "InitialInstanceCount='two' should be a whole number"),
         (config({"VariantName": "v"}), r"ProductionVariants\[0\].InstanceType is missing"),
+        (config(BLUE, BLUE), r"ProductionVariants: RealTime: variants=\['blue', 'blue'\] is not possible"),
         (config("blue"), r"ProductionVariants\[0\]='blue' should be an object"),
         ({"ProductionVariants": []}, "should have at least one variant"),
         ({"kind": "x"}, "neither ProductionVariants, "),
@@ -295,6 +296,17 @@ def test_ack_in_a_chart_is_read_where_its_values_are_given() -> None:
     (variant,) = read.deployment.variants
     assert (variant.instance_type, variant.initial_instance_count) == ("ml.c5.large", 3)
     assert "the template's line '{{- end }}'" in read.unread
+
+
+@pytest.mark.parametrize(
+    "holder", ["${{{{ parameters.{} }}}}", "{{{{ {} }}}}", "${{{}}}", "<{}>", "@{}@", "__{}__", "${}"]
+)
+def test_placeholders_of_many_kinds_are_filled_in(holder: str) -> None:
+    text = f"name: b\nendpoint_name: e\ninstance_type: {holder.format('size')}\n"
+    with pytest.raises(sl.ParameterError, match=r"instance_type='.*' is a template's placeholder"):
+        platforms.read_deployment(text, model=MODEL)
+    read = platforms.read_deployment(text, model=MODEL, parameters={"size": "Standard_DS3_v2"})
+    assert read.deployment.variants[0].instance_type == "Standard_DS3_v2"
 
 
 def test_several_configs_are_told_apart_by_name() -> None:

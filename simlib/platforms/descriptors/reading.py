@@ -126,7 +126,7 @@ class Fields:
         if whole is not None:
             name, _, rest = next(part for part in whole.groups() if part is not None).strip().partition("|")
             name, _, usual = name.partition(":-")  # a shell's default
-            name, default = name.strip().split(".")[-1], _DEFAULT.search(rest)
+            name, default = name.strip("{ }").split(".")[-1], _DEFAULT.search(rest)
             if name in self.given:
                 return self.given[name]
             if usual or default:

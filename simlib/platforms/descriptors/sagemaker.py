@@ -237,7 +237,8 @@ def _endpoint(config: Fields, model: ModelProfile, scaling: Any) -> RealTime | S
     if shadows:
         copy = _variant(shadows[0], model)
         settings |= {"shadow": copy, "shadow_sampling_percentage": _copied(copy, made)}
-    return built(config.where, lambda: RealTime(variants=made, scaling=scaling, data_capture=capture, **settings))
+    where = config.name("ProductionVariants")
+    return built(where, lambda: RealTime(variants=made, scaling=scaling, data_capture=capture, **settings))
 
 
 def _copied(shadow: Variant, production: tuple[Variant, ...]) -> float:
