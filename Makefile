@@ -52,9 +52,13 @@ explorers: ## the explorers as an app of their own, in the browser (Voila)
 	@$(COMPILE_LANES)
 	@$(IN_VENV) -m voila docs/explorers.ipynb --theme=light $(VOILA_FLAGS)
 
-bench: ## measure the speed beside plain SimPy, Ciw and salabim (in its own .venv-bench)
+bench: ## measure the speed beside plain SimPy, Ciw, salabim and SimFaaS (in environments of its own)
 	@venv=.venv-bench extras='[bench]'; $(INSTALL)
+	@.venv-simfaas/bin/python -c 'import simfaas' 2>/dev/null || { "$(PYTHON)" -m venv .venv-simfaas && \
+		.venv-simfaas/bin/python -m pip install --quiet --disable-pip-version-check simfaas==0.2.2; }
 	@.venv-bench/bin/python benchmarks/speed.py
+	@.venv-bench/bin/python benchmarks/serverless.py
+	@.venv-bench/bin/python benchmarks/scale.py
 
 pins: ## make constraints.txt anew with today's releases (PYTHON must be a 3.11: what it gets, newer ones take too)
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
@@ -79,7 +83,7 @@ format: ## put the code in its one form
 	@$(IN_VENV) -m ruff check --fix . && $(IN_VENV) -m ruff format .
 
 clean: ## remove what make built and every cache; work/ stays, it is yours
-	rm -rf .venv .venv-bench .venv-pins .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .venv-simfaas .venv-pins .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- how -------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """How simlib grows: with requests, instances, workers and endpoints; and how far it is from what cannot be beaten.
 
     python benchmarks/scale.py [--quick] [--days 30] [--rounds 3] [--most 1e9] [--chart FILE.png]
+    python benchmarks/scale.py --guard
 
 The *limit* of a run is drawing its random numbers (Poisson arrivals, lognormal service, and what its routing draws) and
 the bare recursion of its routing, compiled, which keeps nothing but a sum.  Limit and run take turns in one process; a
@@ -11,6 +12,7 @@ simulate with target tracking, summary, bill.
 import argparse
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -196,6 +198,23 @@ def months(days: float, rounds: int) -> str:
     return "\n".join(lines)
 
 
+def guard(rounds: int = 3, days: float = 0.4) -> str:
+    """A sentence about each routing that has become slower beside its limit; nothing where none has.
+
+    The best rounds are compared, so a busy machine disturbs little; a quarter more than is allowed passes, since in a
+    short run what is done once (tables, bill) is not yet nothing.
+    """
+    slower = []
+    for routing, allowed in ROUTINGS.items():
+        limit(routing, 0.01), run(deployment(routing), 0.01)  # compile, unmeasured
+        pairs = [(cpu_s(limit, routing, days), cpu_s(run, deployment(routing), days)) for _ in range(rounds)]
+        best = min(ours for _, ours in pairs) / min(least for least, _ in pairs)
+        print(f"{routing}: {best:.2f} times its limit, {allowed:g} allowed")
+        if best > 1.25 * allowed:
+            slower.append(f"{routing} takes {best:.2f} times its limit; {allowed:g} are allowed.")
+    return "\n".join(slower)
+
+
 def copying_s() -> float:
     """Seconds to read and write one number, out of the processor's caches."""
     block = np.ones(1 << 24)
@@ -212,8 +231,9 @@ def growth(most: float) -> tuple[str, dict[str, list[tuple[float, float]]]]:
     }
     days = {n: n / RATE / 86400 for n in decades}
     curves["simlib, folded"] = [(n, cpu_s(run, deployment("RANDOM"), days[n])) for n in decades]
-    curves["limit: drawing and the bare recursion"] = [(n, cpu_s(limit, "RANDOM", days[n])) for n in decades]
-    curves["limit: drawing alone"] = [(n, cpu_s(limit, "none", days[n])) for n in decades]
+    short = [n for n in decades if n <= 1e8]  # a straight line; the longest would only take long
+    curves["limit: drawing and the bare recursion"] = [(n, cpu_s(limit, "RANDOM", days[n])) for n in short]
+    curves["limit: drawing alone"] = [(n, cpu_s(limit, "none", days[n])) for n in short]
     curves["limit: memory, three numbers a request copied"] = [(n, 3 * n * copying_s()) for n in decades]
     long = [point for point in curves["simlib, folded"] if point[0] >= 1e6]
     lines = ["| requests | " + " | ".join(curves) + " |", "|---:|" + "---:|" * len(curves)]
@@ -282,7 +302,10 @@ def main() -> None:
     parser.add_argument("--most", type=float, default=1e9, help="the most requests of the curve (1e9)")
     parser.add_argument("--chart", type=Path, help="where to draw the curve")
     parser.add_argument("--quick", action="store_true", help="see that it runs: few requests, one round, no meaning")
+    parser.add_argument("--guard", action="store_true", help="only see whether anything has become slower: exit 1")
     args = parser.parse_args()
+    if args.guard:
+        sys.exit(guard() or None)
     days, rounds, most, requests = (0.01, 1, 1e5, 1e4) if args.quick else (args.days, args.rounds, args.most, 2e6)
     print(f"{machine()}\n")
     print(months(days, rounds), "\n", flush=True)

@@ -5,11 +5,14 @@
 The endpoint is the one of the steady state that is known (docs/validation.md): service exponential 1.991 s, cold
 2.244 s, containers kept for 600 s.  All take turns in one process; each round gives one ratio to plain SimPy at the
 same traffic, and the table shows their median and range.  What is measured is CPU time, drawing included on both sides.
+SimFaaS, where `make bench` has made an environment for it, takes its turns at 20 requests/s in a process of its own.
 """
 
 import argparse
 import gc
+import json
 import statistics
+import subprocess
 import sys
 import time
 from bisect import insort
@@ -101,6 +104,30 @@ def end_to_end(log: sl.simulation.Log) -> Callable[[float, int], float]:
     return run
 
 
+SIMFAAS = Path(__file__).parents[1] / ".venv-simfaas" / "bin" / "python"
+
+
+def beside_simfaas(rounds: int, share: float, rate: float = 20.0) -> str:
+    """simlib's speed over that of SimFaaS, which the known steady state is from, in a sentence."""
+    if not SIMFAAS.exists():
+        return "SimFaaS: skipped, there is no environment for it (`make bench` makes one)."
+    ours, theirs, script = end_to_end("exact"), [], Path(__file__).with_name("peer_simfaas.py")
+    speeds, n = [], int(3e6 * share)
+    for _ in range(rounds):
+        command = [str(SIMFAAS), str(script), str(rate), str(int(20_000 * share)), "1"]
+        told = subprocess.run(command, check=True, capture_output=True, text=True)
+        theirs.append(json.loads(told.stdout)["requests_per_s"][0])
+        begin = time.process_time()
+        ours(rate, n)
+        speeds.append(n / (time.process_time() - begin))
+    ratios = [a / b for a, b in zip(speeds, theirs, strict=True)]
+    return (
+        f"At {rate:g} requests/s, simlib with every request logged is {statistics.median(ratios):.3g} "
+        f"({min(ratios):.3g}–{max(ratios):.3g}) times as fast as SimFaaS, which does "
+        f"{statistics.median(theirs):,.0f} requests a CPU second."
+    )
+
+
 class Contestant(NamedTuple):
     name: str
     run: Callable[[float, int], float]
@@ -160,7 +187,8 @@ def main() -> None:
     rounds, share = (1, 0.02) if args.quick else (max(1, args.rounds), 1.0)
     print(f"A serverless endpoint, CPU time, median of {rounds} interleaved rounds")
     print(f"{machine()}\n")
-    print(table(measure(rounds, share)))
+    print(table(measure(rounds, share)), "\n")
+    print(beside_simfaas(rounds, share))
 
 
 if __name__ == "__main__":

@@ -148,6 +148,23 @@ def test_a_folded_run_says_the_same(routing, warm_up_hours):
     folded.check()
 
 
+@pytest.mark.parametrize(
+    "law",
+    [
+        sl.lognormal(mean=0.1, cv=10),
+        sl.gamma(mean=0.1, cv=5),
+        sl.mixture([sl.constant(0.02), sl.lognormal(mean=5, cv=3)], [0.98, 0.02]),
+    ],
+)
+def test_folding_keeps_its_percent_where_tails_are_heavy(law):
+    heavy = serving.RealTime(sl.ModelProfile("m", service=law), initial_instance_count=40, invocation_timeout_s=1e5)
+    asked = dict(deployment=heavy, workload=workload.poisson(50), hours=3, progress=False)
+    exact, folded = sl.simulate(log="exact", **asked).summary(), sl.simulate(log="folded", **asked).summary()
+    for figure in ("p50_s", "p95_s", "p99_s"):
+        assert folded[figure] == pytest.approx(exact[figure], rel=0.01)
+    assert folded["mean_s"] == pytest.approx(exact["mean_s"], rel=1e-6)
+
+
 def test_quantiles_are_numpys_to_the_last_bit():
     rng, shares = np.random.default_rng(3), (0.5, 0.95, 0.99)
     for n in [*range(1, 250), 10_007]:
