@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import simlib as sl
-from simlib import record, serving, workload
+from simlib import platforms, record, serving, workload
 from simlib.parameters import ParameterError, from_json, to_json
 from simlib.serving import lanes
 from simlib.serving.demand import Variants
@@ -411,6 +411,29 @@ def test_steps_grow_and_end_with_all(percent: float) -> None:
     assert shares[-1] == 1
     assert (np.diff(shares) > 0).all()
     assert len(shares) == math.ceil(round(100 / percent, 9))
+
+
+@pytest.mark.parametrize(
+    ("rollout", "fields"),
+    [
+        (serving.Canary(50, bake_s=3600, termination_wait_s=3600), []),
+        (serving.Canary(51), ["CanarySize"]),
+        (serving.Linear(9, bake_s=60), ["LinearStepSize"]),
+        (serving.Linear(60), ["LinearStepSize"]),
+        (serving.Rolling(4), ["MaximumBatchSize"]),
+        (serving.Rolling(5, bake_s=60), []),
+        (serving.AllAtOnce(bake_s=3601), ["WaitIntervalInSeconds"]),
+        (serving.AllAtOnce(termination_wait_s=3601), ["TerminationWaitInSeconds"]),
+        (serving.AllAtOnce(maximum_execution_timeout_s=599), ["MaximumExecutionTimeoutInSeconds"]),
+        (serving.AllAtOnce(maximum_execution_timeout_s=28_801), ["MaximumExecutionTimeoutInSeconds"]),
+        (serving.AllAtOnce(alarms=[TOO_SLOW] * 10), []),
+        (serving.AllAtOnce(alarms=[TOO_SLOW] * 11), ["AutoRollbackConfiguration.Alarms"]),
+    ],
+)
+def test_what_sagemaker_would_refuse_of_a_rollout(rollout: Any, fields: list[str]) -> None:
+    found = platforms.validate(rollout)
+    assert [each.field for each in found] == fields
+    assert all(each.mark == "V" for each in found)
 
 
 # --- requests: drawn as if the variant had always been there, and none lost -------------------------------------------

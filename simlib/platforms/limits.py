@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, checked
+from simlib.platforms import rollouts
 from simlib.platforms.fields import Platform, cloud_field, read_table
 from simlib.serving import limits
 from simlib.serving.hardware import instance_types
@@ -38,11 +39,13 @@ def validate(deployment: Any) -> tuple[Finding, ...]:
     ParameterError
         If it is no deployment that a platform sets limits for.
     """
+    if isinstance(deployment, rollouts.KINDS):
+        return tuple(Finding(*found) for found in rollouts.refused(deployment))
     kind = limits.kind_of(deployment)
     if kind is None:
         raise ParameterError(
             f"validate: deployment is a {type(deployment).__name__}, and should be a RealTime, MultiModel, "
-            "InferenceComponent, Serverless, Asynchronous or BatchTransform."
+            "InferenceComponent, Serverless, Asynchronous or BatchTransform, or a rollout."
         )
     if getattr(deployment, "service", "sagemaker") != "sagemaker":
         return ()  # Cloud Run and Container Apps: no limits of theirs are known here

@@ -171,7 +171,8 @@ def _fleets(ax: "Axes", time: np.ndarray, rates: pd.DataFrame, updates: pd.DataF
         if rates[name].any():
             ax.fill_between(time, base, top, color=color_of(k), alpha=0.65, step="post", linewidth=0, label=str(name))
         base = top
-    ax.set(ylabel="requests/s", ylim=(0, None), title="Traffic of each fleet, and where an update was decided (line)")
+    ax.set(ylabel="requests/s", title="Traffic of each fleet, and where an update was decided (line)")
+    ax.set_ylim(0, 1.35 * max(float(base.max(initial=0.0)), 1e-9))  # the legend stands above
     for when, _ in _decided(updates):
         ax.axvline(when * scale, color=BLACK, linewidth=1.2, linestyle="--")
     ax.legend(loc="upper left", fontsize=8, ncols=4)
