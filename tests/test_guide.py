@@ -22,6 +22,7 @@ SAID = {  # what an example must print; a page not named here need only run
     "monitoring": "other truth: estimated",
     "multi-model": "Che's approximation 0.4",
     "platforms": "ServerlessConfig.MemorySizeInMB – 8192 MB of memory > 6144 MB serverless limit",
+    "platform-choice": "SageMaker if ",
     "results": "p99 off by",
     "rollout": "rolled back after 6 min: alarm ModelLatency > 0.4",
     "serverless": "exactly 0.2231",

@@ -195,8 +195,27 @@ def _won(decision: Decision) -> Iterator[Piece]:
     told = ", ".join(f"{NAMES[name]} {100 * row['share']:.0f} %" for name, row in share.iterrows())
     lines.append(f"Of all possible weightings of these scores: {told} (within 1 %; shared leads count for none).")
     if decision.comparison is not None:
-        lines += str(decision.comparison).splitlines()[:3]
+        lines += _cheapest(decision.comparison)
     yield _list(lines)
+
+
+def _cheapest(comparison: "Comparison") -> Iterator[str]:
+    """Whose bill is the smallest, and by how much."""
+    kept = comparison.table[comparison.table["keeps"]]
+    if len(kept) == 0:
+        yield "No platform keeps what was asked of it."
+        return
+    usd, name = kept["usd"], NAMES[kept.index[0]]
+    if len(kept) == 1:
+        yield f"Only {name} keeps what was asked, for {usd.iloc[0]:,.4g} dollars."
+        return
+    more = usd.iloc[1] - usd.iloc[0]
+    chance = "" if comparison.sure else ", which may be chance"
+    rival = NAMES[kept.index[1]]
+    yield (
+        f"The cheapest that keeps what was asked is {name}; {rival} costs {more:,.4g} dollars more "
+        f"({100 * more / usd.iloc[0]:.0f} %){chance}."
+    )
 
 
 def _would_change(decision: Decision, changes: "pd.DataFrame | None") -> Iterator[Piece]:
@@ -264,8 +283,10 @@ _STYLE = (
     "h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.05rem;margin:1rem 0 .3rem}"
     "table{border-collapse:collapse;width:100%;margin:.4rem 0;font-size:12px}"
     "th,td{border:1px solid #bbb;padding:.2rem .4rem;text-align:left;vertical-align:top;overflow-wrap:break-word}"
-    "@media print{@page{size:A4;margin:10mm}body{font-size:9pt;margin:0;max-width:none}table{font-size:7.5pt}}"
     "th{background:#eee}ul{margin:.2rem 0;padding-left:1.2rem}"
+    "@media print{@page{size:A4;margin:9mm}body{font-size:8pt;line-height:1.22;margin:0;padding:0;max-width:none}"
+    "table{font-size:7pt;margin:.2rem 0}th,td{padding:.05rem .25rem}h1{font-size:13pt}"
+    "h2{font-size:9.5pt;margin:.4rem 0 .1rem}}"
 )
 
 
