@@ -52,6 +52,12 @@ explorers: ## the explorers as an app of their own, in the browser (Voila)
 	@$(COMPILE_LANES)
 	@$(IN_VENV) -m voila docs/explorers.ipynb --theme=light $(VOILA_FLAGS)
 
+test-grading: ## every hostile and honest submission, in the sandbox (make test runs a dozen)
+	@venv=.venv extras='[test]'; $(INSTALL)
+	@$(COMPILE_LANES)
+	@SIMLIB_EVERY_SUBMISSION=1 $(IN_VENV) -m pytest tests/test_grading_sandbox.py tests/test_grade.py \
+		-n 2 --dist loadfile $(PYTEST_FLAGS)
+
 bench: ## measure the speed beside plain SimPy, Ciw, salabim and SimFaaS (in environments of its own)
 	@venv=.venv-bench extras='[bench]'; $(INSTALL)
 	@.venv-simfaas/bin/python -c 'import simfaas' 2>/dev/null || { "$(PYTHON)" -m venv .venv-simfaas && \
@@ -124,4 +130,4 @@ COMPILE_LANES = \
 		rm -f simlib/serving/__pycache__/lanes.*.nb?; \
 		$(IN_VENV) -m simlib doctor --compile --quiet && cat $(LANES_FROM) > .venv/.lanes; }
 
-.PHONY: help lab test test-browser explorers bench pins outputs format clean
+.PHONY: help lab test test-browser test-grading explorers bench pins outputs format clean

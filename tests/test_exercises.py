@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 
+from simlib.exercises import handing_in, policies
+from simlib.exercises.values import same
+from simlib.grading.compose import cases, compose
+from simlib.grading.marking import _share
+from simlib.grading.question import Question
 from simlib.grading.release import exercise_bytes, twins_at_fault
 from simlib.grading.source import Source, read, run_cell
 
@@ -124,3 +129,45 @@ def test_untouched_it_runs_through_and_the_solution_is_right(source, cells, caps
             count = len(question.examples)
             first = names["check"].report(question.name, names)[0]
             assert first.startswith(f"{question.name}: right on {count} of {count}. "), first
+
+
+# --- marks, without a kernel ----------------------------------------------------------------------------------------
+
+
+def earned(source: Source, question: str, answer: str, monkeypatch: pytest.MonkeyPatch) -> float:
+    """The share of a question's points that an answer earns, its composed cells run right here."""
+    asked, hidden = source.questions[question], cases(source, "a seed of the tests")
+    solution = {cell.question: cell.text for cell in source.cells if cell.role == "answer" and cell.is_code}
+    expected = handed_out(compose(source, hidden, solution, {}, [question]).cells, monkeypatch)
+    found = handed_out(compose(source, hidden, {**solution, question: answer}, {}, [question]).cells, monkeypatch)
+    if asked.kind == "policy":
+        policy, best = (each[question, "public"][0]["value"] for each in (found, expected))
+        return kept_share(source, asked, policy, best, hidden.calls[question])
+    parts = [part for part in expected if part[1] != "public"]
+    pairs = [pair for part in parts for pair in zip(found[part], expected[part], strict=True)]
+    right = sum("value" in got and same(got["value"], wanted["value"], asked.rtol) for got, wanted in pairs)
+    return _share(right, [wanted["value"] for _, wanted in pairs])
+
+
+def handed_out(cells: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], list[Any]]:
+    found: dict[tuple[str, str], list[Any]] = {}
+    monkeypatch.setattr(handing_in, "_publish", lambda question, part, each: found.update({(question, part): each}))
+    names: dict[str, Any] = {"__name__": "__exercise__"}
+    for cell in cells:
+        run_cell(cell["source"], cell["id"], names)
+    return found
+
+
+def kept_share(source: Source, asked: Question, policy: Any, best: Any, hidden: list[dict[str, Any]]) -> float:
+    assert policies.fault_of(policy, asked.bounds, asked.name, "en") == ""
+    trial = source.names[asked.trial]
+    kept = [policies.kept(trial(policy, **case), asked.limits, trial(best, **case)).values() for case in hidden]
+    return sum(map(all, kept)) / len(kept)
+
+
+def test_the_solution_earns_all_and_known_wrong_answers_nothing(source, monkeypatch):
+    for cell in source.cells:
+        if cell.role == "answer" and cell.is_code:
+            assert earned(source, cell.question, cell.text, monkeypatch) == 1
+            for wrong in source.questions[cell.question].wrong:
+                assert earned(source, cell.question, wrong, monkeypatch) == 0, f"{cell.question}: {wrong}"

@@ -97,7 +97,7 @@ def test_nothing_hidden_is_told(out, path):
     pages += (out / "marks.csv").read_text()
     for text in (*hidden, "math.sqrt", "assert x", "SOLUTION", str(out), str(path.parent), "<script>"):
         assert text not in pages
-    assert "x=4" in pages  # the public example is
+    assert "x=9" in pages  # the public example is
     assert "got" in pages
 
 
