@@ -17,16 +17,25 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import SkipValidation
+from pydantic import AfterValidator, SkipValidation
 
 from simlib.artifacts import unpacking
 from simlib.mlops.registry import ModelVersion, Registry
-from simlib.parameters import ParameterError, Text, checked
+from simlib.parameters import ParameterError, Text, checked, shortly
 
 WEIGHTS, CODE, REQUIREMENTS, MANIFEST = "model.pkl", "code/inference.py", "code/requirements.txt", "manifest.json"
+
+
+def _one_line(text: str) -> str:
+    if "\n" in text or "\r" in text:
+        raise ValueError(f"requirements names {shortly(text)}: it should be a list with one line for each package.")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
 
 INFERENCE = '''"""From a request to an answer: the four functions that a SageMaker container looks for."""
 
@@ -88,6 +97,8 @@ class Artifact:
 
     def register(self, registry: Registry, group: str, **more: Any) -> ModelVersion:
         """The next version of *group* in the registry: this file, its hash, and *more* (metrics, by, …)."""
+        if not isinstance(registry, Registry):
+            raise ParameterError(f"register: registry={shortly(registry)} is not possible: it should be a Registry.")
         parameters = {"training_parameters": self.manifest.get("parameters", {})} | more
         return registry.register(group, artifact=self.path, sha256=self.sha256, **parameters)
 
@@ -99,7 +110,7 @@ def pack(
     *,
     name: Text = "model",
     inference: str | Path = INFERENCE,
-    requirements: Sequence[str] = (),
+    requirements: Sequence[Line] = (),
     extra: SkipValidation[Mapping[str, bytes | str | Path]] | None = None,
 ) -> Artifact:
     """Write a fitted *model* and the code that serves it to *path*, whole or not at all.
@@ -117,13 +128,13 @@ def pack(
     requirements : sequence of str
         Lines of `requirements.txt`; by default the scikit-learn of this environment, if the model is of it.
     extra : mapping of name to bytes, text or path
-        Further files.
+        Further files; the four above are not among them.
 
     Raises
     ------
     ParameterError
-        If the path does not end in `.tar.gz`, its folder does not exist, the model cannot be written, or a name leads
-        out of the artifact.
+        If the path does not end in `.tar.gz` or cannot be written, the model cannot be, or the archive would be one
+        that `inspect` refuses: a name that leads out of it, one name twice, too large.
     """
     path = Path(path)
     if not path.name.endswith(".tar.gz"):
@@ -133,14 +144,14 @@ def pack(
     lines = list(requirements) or _needs(model)
     files = {
         WEIGHTS: _weights(model),
-        CODE: _content(inference, code=True),
-        REQUIREMENTS: "".join(f"{line}\n" for line in lines).encode(),
-        **{each: _content(content) for each, content in (extra or {}).items()},
+        CODE: _content("inference", inference, code=True),
+        REQUIREMENTS: _content("requirements", "".join(f"{line}\n" for line in lines)),
+        **_further(extra or {}),
     }
-    for each in files:
-        unpacking.check_name(each, "pack")
     files[MANIFEST] = json.dumps(_manifest(name, model, files), indent=2, sort_keys=True).encode()
-    unpacking.write_whole(path, _packed(files))
+    packed = _packed(files)
+    unpacking.contents_of(io.BytesIO(packed), path.name)  # what would be refused is not written
+    unpacking.write_whole(path, packed)
     return inspect(path)
 
 
@@ -175,13 +186,34 @@ def _weights(model: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _content(content: bytes | str | Path, *, code: bool = False) -> bytes:
-    if isinstance(content, Path) or (code and isinstance(content, str) and "\n" not in content):
-        try:
+def _content(parameter: str, content: bytes | str | Path, *, code: bool = False) -> bytes:
+    """The bytes of what may be given as such, as text, or as a path to it."""
+    try:
+        if isinstance(content, Path) or (code and isinstance(content, str) and "\n" not in content):
             return Path(content).read_bytes()
-        except OSError as error:
-            raise ParameterError(f"pack: {str(content)!r} cannot be read: {error.strerror}.") from None
-    return content.encode() if isinstance(content, str) else content
+        return content.encode() if isinstance(content, str) else content
+    except UnicodeEncodeError:
+        raise ParameterError(f"pack: {parameter}={shortly(content)} cannot be written as UTF-8.") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ParameterError(f"pack: {parameter}={str(content)!r} cannot be read: {reason}.") from None
+
+
+def _further(extra: Any) -> dict[str, bytes]:
+    """The files that the user adds, by name."""
+    if not isinstance(extra, Mapping):
+        raise ParameterError(f"pack: extra={shortly(extra)} is not possible: it should be like {{'data.txt': 'text'}}.")
+    for name, content in extra.items():
+        if not isinstance(name, str):
+            raise ParameterError(f"pack: extra names a file {shortly(name)}: a name should be text.")
+        unpacking.check_name(name, "pack")
+        if name.lower() in (WEIGHTS, CODE, REQUIREMENTS, MANIFEST):
+            raise ParameterError(f"pack: extra={{{name!r}: …}} is not possible: pack writes that file itself.")
+        if not isinstance(content, bytes | str | Path):
+            raise ParameterError(
+                f"pack: extra={{{name!r}: {shortly(content)}}} is not possible: it should be bytes, text or a Path."
+            )
+    return {name: _content(f"extra[{name!r}]", content) for name, content in extra.items()}
 
 
 def _needs(model: Any) -> list[str]:

@@ -18,20 +18,32 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import AfterValidator, Field
 
 from simlib.artifacts.handlers import Answer, load
+from simlib.artifacts.logs import LOG_COLUMNS, read_log
 from simlib.artifacts.station import Station, Visit
 from simlib.artifacts.unpacking import unpack
 from simlib.parameters import Count, ParameterError, Positive, Text, Whole, checked
 
+
+def _within_reach(value: int) -> int:
+    if value > MOST_THREADS:
+        raise ValueError(f"{value} threads are too many: workers and queue_limit should be {MOST_THREADS} at most.")
+    return value
+
+
 INVOCATIONS = re.compile(r"/(?:endpoints/[A-Za-z0-9-]+/)?invocations")
 PORT = 8080  # that of a container
-LOG_COLUMNS = ("arrival_s", "start_s", "finish_s", "queue_s", "service_s", "status", "code")
+MOST_THREADS = 1000  # each request that works or waits holds one
+Port = Annotated[Whole, Field(le=65_535)]
+Workers = Annotated[Count, AfterValidator(_within_reach)]
+Waiting = Annotated[Whole, AfterValidator(_within_reach)]
 _DRAIN_S = 30.0  # SIGTERM, then 30 s: AWS, your own inference code (V)
 _READY_S = 60.0
 
@@ -43,14 +55,14 @@ _READY_S = 60.0
 def serve(
     artifact: str | Path,
     *,
-    port: Whole = PORT,
+    port: Port = PORT,
     host: Text = "127.0.0.1",
-    workers: Count = 1,
-    queue_limit: Whole = 100,
+    workers: Workers = 1,
+    queue_limit: Waiting = 100,
     timeout_s: Positive = 60.0,
     max_body_mb: Positive = 25.0,
     log: str | Path | None = None,
-    ready: Any = None,
+    ready: Callable[[int], object] | None = None,
 ) -> None:
     """Serve an artifact until SIGTERM or Ctrl-C; then finish what is inside, for 30 s at most.
 
@@ -74,6 +86,11 @@ def serve(
         Where each request is noted, a line of JSON each.
     ready : callable or None
         Called with the port when requests are taken.
+
+    Raises
+    ------
+    ParameterError
+        If the artifact cannot be loaded, the host and port cannot be listened on, or the log cannot be written.
     """
     from waitress import create_server
 
@@ -82,34 +99,39 @@ def serve(
     stop = threading.Event()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with tempfile.TemporaryDirectory() as folder, _noting(log) as note:
-        station = Station(
-            load(unpack(artifact, Path(folder) / "model")),
-            note,
-            workers=workers,
-            queue_limit=queue_limit,
-            timeout_s=timeout_s,
-        )
-        server = create_server(
-            _application(station, workers=workers, max_body_mb=max_body_mb),
-            host=host,
-            port=port,
-            threads=station.room + 4,  # those that wait hold a thread each; the rest say that there is no room
-            connection_limit=station.room + 1000,
-            max_request_body_size=int(max_body_mb * 1e6),
-            ident="simlib",
-        )
-        threading.Thread(target=server.run, daemon=True, name="http").start()
-        if ready is not None:
-            ready(int(server.effective_port))
-        try:
-            while not stop.wait(0.5):  # in short steps, for a signal interrupts no endless wait on some systems
+    with tempfile.TemporaryDirectory() as folder:
+        handler = load(unpack(artifact, Path(folder) / "model"))
+        with closing(_listening(host, port)) as listening, _noting(log) as note:
+            station = Station(handler, note, workers=workers, queue_limit=queue_limit, timeout_s=timeout_s)
+            server = create_server(
+                _application(station, workers=workers, max_body_mb=max_body_mb),
+                sockets=[listening],
+                threads=station.room + 4,  # those that wait hold a thread each; the rest say that there is no room
+                connection_limit=station.room + 1000,
+                max_request_body_size=int(max_body_mb * 1e6),
+                ident="simlib",
+            )
+            threading.Thread(target=server.run, daemon=True, name="http").start()
+            if ready is not None:
+                ready(int(server.effective_port))
+            try:
+                while not stop.wait(0.5):  # in short steps, for a signal interrupts no endless wait on some systems
+                    pass
+            except KeyboardInterrupt:
                 pass
-        except KeyboardInterrupt:
-            pass
-        station.drain(_DRAIN_S)
-        _send_the_rest(server)
-        server.close()
+            station.drain(_DRAIN_S)
+            _send_the_rest(server)
+            server.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket on which requests may come in."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=1024)
+    except (OSError, ValueError) as error:  # ValueError: a host that no name can be
+        reason = error.strerror.split(" (")[0] if isinstance(error, OSError) and error.strerror else "it is no host"
+        raise ParameterError(f"serve: host={host!r} and port={port} cannot be listened on: {reason}.") from None
 
 
 def _send_the_rest(server: Any, seconds: float = 5.0) -> None:
@@ -128,8 +150,13 @@ def _noting(path: str | Path | None) -> Iterator[Callable[[Visit], None]]:
     if path is None:
         yield lambda visit: None
         return
+    try:
+        opened = Path(path).open("w", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed below
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ParameterError(f"serve: log={str(path)!r} cannot be written: {reason}.") from None
     visits: queue.SimpleQueue[Visit | None] = queue.SimpleQueue()
-    with Path(path).open("w", encoding="utf-8", buffering=1) as file:
+    with opened as file:
 
         def write() -> None:  # a thread of its own, so that no worker waits for the disk
             while (visit := visits.get()) is not None:
@@ -161,7 +188,8 @@ def _application(station: Station, *, workers: int, max_body_mb: float) -> Calla
             if method != "POST":
                 return Answer(405, b"send requests with POST\n", "text/plain")
             body = environ["wsgi.input"].read()
-            return station.serve(body, environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
+            inference_id = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID")
+            return station.serve(body, environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"), inference_id)
         return Answer(404, b"there is /ping, /invocations and /execution-parameters\n", "text/plain")
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -194,13 +222,24 @@ class Server:
         Where requests go: `url + "/invocations"`.
     """
 
-    def __init__(self, artifact: str | Path, *, port: int = 0, **options: Any) -> None:
+    @checked
+    def __init__(
+        self,
+        artifact: str | Path,
+        *,
+        port: Port = 0,
+        workers: Workers = 1,
+        queue_limit: Waiting = 100,
+        timeout_s: Positive = 60.0,
+        max_body_mb: Positive = 25.0,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._log = Path(self._folder.name) / "access.jsonl"
         self._kept: pd.DataFrame | None = None  # the log, once the server has stopped
         port = port or _free_port()
         self.url = f"http://127.0.0.1:{port}"
-        settings = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        options = {"workers": workers, "queue-limit": queue_limit, "timeout-s": timeout_s, "max-body-mb": max_body_mb}
+        settings = [f"--{name}={value}" for name, value in options.items()]
         command = [sys.executable, "-m", "simlib", "serve", str(artifact), f"--port={port}", f"--log={self._log}"]
         self._process = subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         weakref.finalize(self, _end, self._process)  # whoever forgets to stop it leaves nothing behind
@@ -252,16 +291,6 @@ class Server:
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
-
-
-@checked
-def read_log(path: str | Path) -> pd.DataFrame:
-    """An access log in the order of arrival: arrival_s start_s finish_s queue_s service_s [s] status code."""
-    lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    frame = pd.DataFrame(lines, columns=list(LOG_COLUMNS))
-    times = [name for name in LOG_COLUMNS if name.endswith("_s")]
-    frame[times] = frame[times].astype(float)
-    return frame.sort_values("arrival_s", ignore_index=True)
 
 
 def _free_port() -> int:

@@ -25,9 +25,10 @@ class Visit:
     start_s: float = math.nan
     finish_s: float = math.nan
     code: int = 0
+    inference_id: str | None = None
 
     def line(self) -> dict[str, float | int | str | None]:
-        """What the access log keeps: times, waiting and working time [s], and what came of it."""
+        """What the access log keeps: times, waiting and working time [s], what came of it, the caller's name for it."""
         times = {
             "arrival_s": self.arrival_s,
             "start_s": self.start_s,
@@ -35,8 +36,9 @@ class Visit:
             "queue_s": self.start_s - self.arrival_s,
             "service_s": self.finish_s - self.start_s,
         }
-        known = {name: None if math.isnan(value) else value for name, value in times.items()}
-        return {**known, "status": STATUS.get(self.code, "failed"), "code": self.code}
+        line: dict[str, float | int | str | None] = {k: None if math.isnan(v) else v for k, v in times.items()}
+        line.update(status=STATUS.get(self.code, "failed"), code=self.code, inference_id=self.inference_id)
+        return line
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Station:
     def __init__(
         self, handler: Handler, note: Callable[[Visit], None], *, workers: int, queue_limit: int, timeout_s: float
     ) -> None:
-        self.handler, self.note, self.timeout_s = handler, note, timeout_s
+        self.handler, self.note, self.timeout_s = handler, note, min(timeout_s, threading.TIMEOUT_MAX)
         self.room = workers + queue_limit
         self.opened = time.perf_counter()
         self._inside, self._draining = 0, False
@@ -68,9 +70,11 @@ class Station:
         for worker in self._workers:
             worker.start()
 
-    def serve(self, body: bytes, content_type: str | None, accept: str | None) -> Answer:
+    def serve(
+        self, body: bytes, content_type: str | None, accept: str | None, inference_id: str | None = None
+    ) -> Answer:
         """Wait for a worker and answer; 503 if there is no room or it drains, 504 if it takes too long."""
-        job = _Job(body, content_type, accept, Visit(self._now()))
+        job = _Job(body, content_type, accept, Visit(self._now(), inference_id=inference_id))
         with self._changed:
             if self._draining or self._inside >= self.room:
                 reason = "the server is going down" if self._draining else "all workers are busy and the line is full"
@@ -121,7 +125,7 @@ class Station:
         return was_open
 
     def _refused(self, visit: Visit, code: int, reason: str) -> Answer:
-        self.note(Visit(visit.arrival_s, visit.start_s, self._now(), code))
+        self.note(Visit(visit.arrival_s, visit.start_s, self._now(), code, visit.inference_id))
         return Answer(code, json.dumps({"message": reason}).encode(), "application/json")
 
     def _now(self) -> float:

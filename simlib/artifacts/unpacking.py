@@ -15,11 +15,12 @@ import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from simlib.parameters import Count, ParameterError, Positive, checked
 
 MOST_MB, MOST_FILES = 2000, 10_000
+LONGEST_NAME = 255  # bytes; what file systems take
 CODE, MANIFEST = "code/inference.py", "manifest.json"
 _WINDOWS = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
@@ -47,13 +48,21 @@ def unpack(
         If the archive is refused (see above), a file is not the one that the manifest names, or the folder exists.
     """
     folder = Path(folder)
-    if folder.exists():
+    if os.path.lexists(folder):
         raise ParameterError(f"unpack: {str(folder)!r} exists: it should be a new folder.")
     if not folder.parent.is_dir():
         raise ParameterError(f"unpack: there is no folder {str(folder.parent)!r} to unpack in.")
     contents = read(Path(path), most_mb=most_mb, most_files=most_files)
     check_hashes(contents)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write(contents, folder)
+    except OSError as error:
+        raise ParameterError(f"unpack: {str(folder)!r} cannot be written: {error.strerror}.") from None
+    return folder
+
+
+def _write(contents: Mapping[str, bytes], folder: Path) -> None:
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:50]}-", dir=folder.parent))
     try:
         for name, data in contents.items():
             target = beside / name
@@ -63,24 +72,36 @@ def unpack(
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    return folder
 
 
 def read(path: Path, *, most_mb: float = MOST_MB, most_files: int = MOST_FILES) -> dict[str, bytes]:
     """The files of an artifact by name, in memory; raises before it has read more than agreed."""
     try:
-        with gzip.open(path) as source:
-            capped: Any = _Capped(source, path.name, most_mb)
-            with tarfile.open(mode="r|", fileobj=capped) as tar:
-                contents = _contents(tar, path.name, most_files)
+        with path.open("rb") as file:
+            return contents_of(file, path.name, most_mb=most_mb, most_files=most_files)
     except ParameterError:
         raise
     except FileNotFoundError:
         raise ParameterError(f"there is no file {str(path)!r}.") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise ParameterError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', error)}.") from None
+
+
+def contents_of(
+    file: IO[bytes], name: str, *, most_mb: float = MOST_MB, most_files: int = MOST_FILES
+) -> dict[str, bytes]:
+    """The files of the artifact that lies in *file*, by name; *name* is what sentences call it."""
+    try:
+        with gzip.open(file) as source:
+            capped: Any = _Capped(source, name, most_mb)
+            with tarfile.open(mode="r|", fileobj=capped) as tar:
+                contents = _contents(tar, name, most_files)
+    except ParameterError:
+        raise
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, zlib.error) as error:
-        raise ParameterError(f"{path.name} is not a whole .tar.gz archive: {error}.") from None
+        raise ParameterError(f"{name} is not a whole .tar.gz archive: {error}.") from None
     if CODE not in contents:
-        raise ParameterError(f"{path.name} has no {CODE}: it is no model artifact.")
+        raise ParameterError(f"{name} has no {CODE}: it is no model artifact.")
     return contents
 
 
@@ -120,7 +141,8 @@ def check_name(name: str, archive: str) -> None:
         or name.startswith(("/", "\\"))
         or ".." in parts
         or any(sign in name for sign in '\\:\0*?"<>|')
-        or any(ord(letter) < 32 for letter in name)
+        or any(ord(letter) < 32 or 0xD800 <= ord(letter) <= 0xDFFF for letter in name)
+        or any(len(part.encode(errors="replace")) > LONGEST_NAME for part in parts)
         or any(part.split(".")[0].lower() in _WINDOWS or part.endswith((" ", ".")) for part in parts if part != ".")
     )
     if odd:
@@ -151,15 +173,19 @@ def manifest_of(contents: Mapping[str, bytes]) -> dict[str, Any]:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(beside).chmod(0o644)  # a temporary file is its owner's alone
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+        handle, beside = tempfile.mkstemp(prefix=f".{path.name[:50]}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(beside).chmod(0o644)  # a temporary file is its owner's alone
+            os.replace(beside, path)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ParameterError(f"{str(path)!r} cannot be written: {reason}.") from None
 
 
 def _checked_member(member: tarfile.TarInfo, archive: str, contents: Mapping[str, bytes]) -> str:
