@@ -77,7 +77,11 @@ def test_a_real_sagemaker_client_works_as_it_is(server: artifacts.Server) -> Non
         aws_secret_access_key="none",
         config=Config(retries={"max_attempts": 1}),
     )
-    found = client.invoke_endpoint(EndpointName="gate-1", Body=b"1,2", ContentType="text/csv", Accept="text/csv")
+    found = client.invoke_endpoint(
+        EndpointName="gate-1", Body=b"1,2", ContentType="text/csv", Accept="text/csv", InferenceId="mine"
+    )
+    time.sleep(0.2)  # the log is written beside
+    assert server.log()["inference_id"].iloc[-1] == "mine"
     assert found["Body"].read() == b"1,2"
     assert found["ContentType"] == "text/plain"
     with pytest.raises(client.exceptions.ClientError) as error:
@@ -114,6 +118,16 @@ def test_ten_thousand_requests_with_64_connections(echo: Path) -> None:
     assert len(log) == 10_000
     assert (log["status"] == "completed").all()
     _check_log(log, workers=2)
+
+
+def test_who_waits_starts_when_the_worker_falls_free(echo: Path) -> None:
+    with artifacts.Server(echo, workers=1) as server, ThreadPoolExecutor(4) as callers:
+        list(callers.map(lambda _: _post(server.url, "sleep 50"), range(4)))
+        server.stop()
+        log = server.log()
+    waited = log["queue_s"] > 0.02
+    assert waited.sum() == 3
+    assert (log["start_s"][waited].to_numpy() == log["finish_s"].shift()[waited].to_numpy()).all()
 
 
 def _check_log(log: pd.DataFrame, workers: int) -> None:

@@ -54,6 +54,18 @@ def test_a_tail_of_nothing(values: np.ndarray) -> None:
     plots.tail(values)
 
 
+def test_what_was_measured_lies_in_its_band_or_beside_it() -> None:
+    frame = pd.DataFrame({"low": [0.02, 0.04], "middle": [0.03, 0.06], "high": [0.04, 0.09]}, index=[0.3, 0.6])
+    words = plots.measured(frame.assign(measured=[0.035, 0.1]), title="Once")
+    assert words == "At 30 % busy 35 ms, inside 20 to 40 ms. At 60 % busy 100 ms, outside 40 to 90 ms."
+    names = [text.get_text() for text in axes().get_legend().get_texts()]
+    assert sorted(names) == ["forecast, 95 %", "its middle", "measured, inside", "measured, outside"]
+    with pytest.raises(sl.ParameterError, match="low above its high"):
+        plots.measured(frame.assign(measured=0.1, low=1.0))
+    with pytest.raises(sl.ParameterError, match="measured"):
+        plots.measured(frame)
+
+
 def test_latency_against_load() -> None:
     figures = pd.DataFrame({"p50": [0.1, 0.2], "p99": [0.4, 2.0]}, index=[0.5, 0.95])
     exact = pd.Series([0.3, 1.8], index=figures.index, name="theory")

@@ -99,12 +99,17 @@ class Station:
         return finished
 
     def _work(self) -> None:
-        """A worker's life: take the first of the line, answer, hand over.  A call that runs out of time runs on."""
+        """A worker's life: take the first of the line, answer, hand over.  A call that runs out of time runs on.
+
+        Who waits for a worker starts when it falls free: the moments that its thread needs to turn to the next request
+        keep it as busy as the work does, so they are part of the service time.
+        """
+        free_s = 0.0
         while (job := self._line.get()) is not None:
             answers = False
             if job.open:
                 visit = job.visit
-                visit.start_s = self._now()
+                visit.start_s = free_s if visit.arrival_s < free_s else self._now()
                 answer = self.handler.answer(job.body, job.content_type, job.accept)
                 answers = self._takes(job)
                 if answers:
@@ -113,9 +118,9 @@ class Station:
             with self._changed:
                 self._inside -= 1
                 self._changed.notify_all()
+            free_s = self._now()  # handing over keeps the worker, too
             if answers:
-                # handing over keeps the worker, too, so it is part of the time that the request took
-                visit.finish_s, visit.code = self._now(), answer.status
+                visit.finish_s, visit.code = free_s, answer.status
                 self.note(visit)
 
     def _takes(self, job: _Job) -> bool:

@@ -10,7 +10,7 @@ Four questions, from easy to hard:
   machine, caches, frequency.
 - `forecast`: what will latency be at another load?  Its interval holds the chance of a finite run, and the doubt about
   the mean service time; near full load 1 / (1 - utilization) makes much of little: at 80 % busy an error of 4 % in the
-  service time is 20 % in the wait.
+  service time is 29 % in the mean wait (Pollaczek and Khinchine).
 """
 
 import math
@@ -76,7 +76,8 @@ def replay(
     if overhead is not None and sent is None:
         raise ParameterError("replay: overhead is what callers have on top: give their own record, sent=, too.")
     requests = _as_the_server_saw(log) if sent is None else _as_callers_saw(sent, log, "replay")
-    extra = _sample(overhead, len(requests), np.random.default_rng(seed), "replay")
+    outside = _seconds([0.0] if overhead is None else overhead, "replay")
+    extra = np.random.default_rng(seed).choice(outside, size=len(requests))
     simulated = _through_the_lane(requests, workers) + extra
     found = pd.DataFrame({"measured": figures(requests["latency_s"]), "simulated": figures(simulated)})
     found["error"] = found["simulated"] / found["measured"] - 1
@@ -143,14 +144,11 @@ def _as_callers_saw(sent: Any, log: Any, owner: str) -> pd.DataFrame:
     return found.rename(columns={"intended_s": "arrival_s"})
 
 
-def _sample(seconds: Any, n: int, rng: np.random.Generator, owner: str) -> np.ndarray:
-    """So many of the *seconds*, each by chance; none where there are none to take."""
-    if seconds is None:
-        return np.zeros(n)
-    values = _numbers("overhead", seconds, owner)
+def _seconds(overhead: Any, owner: str) -> np.ndarray:
+    values = _numbers("overhead", overhead, owner)
     if not len(values) or not np.isfinite(values).all():
-        raise ParameterError(f"{owner}: overhead={shortly(seconds)} is not possible: it should be a row of seconds.")
-    return values[rng.integers(len(values), size=n)]
+        raise ParameterError(f"{owner}: overhead={shortly(overhead)} is not possible: it should be a row of seconds.")
+    return values
 
 
 # --- what moves ------------------------------------------------------------------------------------------------------
@@ -228,8 +226,9 @@ def forecast(
         Standard deviation of the factor by which the mean service time moves from one run to the next [share].  None:
         what three or more logs show, with Student's t for their small number; for one log 0.1, an assumption
         (measured on a shared machine of two cores it was 5 to 50 %, idle machines do better).
-    overhead : array of float or None
-        Seconds outside the station, as `overhead` measured them: then the forecast is of the callers' latency.
+    overhead : array of float, list of arrays, or None
+        Seconds outside the station, as `overhead` measured them: then the forecast is of the callers' latency.  Better
+        a list with those of three or more runs: they move from run to run, too.
     confidence : float
         Share of such intervals that should hold the measurement.
     replications, seed : int
@@ -238,12 +237,13 @@ def forecast(
     services = [completed(log, "forecast")["service_s"].to_numpy() for log in _logs(calibration)]
     center = math.exp(float(np.mean([math.log(service.mean()) for service in services])))
     spread, factors = _factors(services, moves_by, replications)
-    pooled = np.concatenate([service * (center / service.mean()) for service in services])
     rng = np.random.default_rng(seed)
+    outside = _outside(overhead, replications, rng)
     rows = []
-    for number, factor in enumerate(factors):
-        latencies = _one(pooled * factor, rate, requests, workers, seed, number)
-        rows.append(figures(latencies + _sample(overhead, len(latencies), rng, "forecast")))
+    for number, factor in enumerate(rng.permutation(factors)):
+        like = services[number % len(services)]  # the shape moves from run to run, too
+        latencies = _one(like * (factor * center / like.mean()), rate, requests, workers, seed, number)
+        rows.append(figures(latencies + rng.choice(outside[number], size=len(latencies))))
     tails = [(1 - confidence) / 2, 0.5, (1 + confidence) / 2]
     table = pd.DataFrame(rows).quantile(tails).T
     table.columns = pd.Index(["low", "middle", "high"])
@@ -261,8 +261,23 @@ def _logs(calibration: Any) -> list[Any]:
     return list(calibration)
 
 
+def _outside(overhead: Any, n: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """What each of *n* runs takes its seconds outside the station from: as long as the next run's may be."""
+    several = isinstance(overhead, Sequence) and len(overhead) > 0 and not np.isscalar(overhead[0])
+    given = list(overhead) if several else [[0.0] if overhead is None else overhead]
+    measured = [_seconds(each, "forecast") for each in given]
+    if len(measured) == 1:
+        return measured * n
+    if len(measured) == 2 or any(each.mean() <= 0 for each in measured):
+        raise ParameterError("forecast: overhead should be one row of seconds, or three or more with means above 0.")
+    center = math.exp(float(np.mean([math.log(each.mean()) for each in measured])))
+    _, factors = _factors(measured, None, n)
+    rows = (measured[number % len(measured)] for number in range(n))
+    return [row * (factor * center / row.mean()) for row, factor in zip(rows, rng.permutation(factors), strict=True)]
+
+
 def _factors(services: list[np.ndarray], moves_by: float | None, n: int) -> tuple[float, np.ndarray]:
-    """How much the mean service time moves from run to run, and its factor in *n* runs, from low to high.
+    """How much the mean of some durations moves from run to run, and its factor in *n* runs, from low to high.
 
     With k logs and no `moves_by`, the log of the next run's mean lies around that of theirs like Student's t with
     k - 1 degrees of freedom times s √(1 + 1/k): the prediction interval of one more value of the same kind.
