@@ -233,8 +233,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _nothing_is_left(place: Path) -> Iterator[None]:
     files = [sandbox.PACKAGE / "__init__.py", *(sandbox.PACKAGE / "exercises").glob("*.py")]
     package = [path.read_bytes() for path in files]
+    others = set(sandbox.descendants(os.getpid()))  # of tests that ran here before: joblib keeps its workers
     yield
-    assert set(sandbox.descendants(os.getpid())) == set(), "a process is left"
+    assert set(sandbox.descendants(os.getpid())) <= others, "a process is left"
     assert not list(place.glob("sg*")), "a folder is left"
     assert package == [path.read_bytes() for path in files], "simlib was changed"
     assert not Path("/tmp/pwned").exists()
