@@ -52,5 +52,5 @@ def instance_hours(snapshot: Snapshot) -> float:
     return math.fsum(
         pricing.machine(fleet.instance_type).billed_hours(billed[counted & (variant == v)])
         for v, fleet in enumerate(fleets)
-        if (variant == v).any()
+        if (counted & (variant == v)).any()
     )

@@ -103,7 +103,7 @@ def config(cls: type[C]) -> type[C]:
             checked_init(self, *args, **kwargs)
 
     made.__init__ = init
-    _KINDS[made.__name__] = made
+    _KINDS[_kind_of(made)] = made
     return made
 
 
@@ -146,7 +146,7 @@ def from_json(text: Text) -> Any:
 def _to_plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: _to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
-        return {_KIND: type(value).__name__, **fields}
+        return {_KIND: _kind_of(type(value)), **fields}
     if isinstance(value, Mapping):
         return {key: _to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -156,6 +156,11 @@ def _to_plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise ParameterError(f"to_json: a {type(value).__name__} cannot be written as JSON.")
+
+
+def _kind_of(cls: type) -> str:
+    """A config's name in JSON: its class's, or its `json_kind` where two rooms have a class of that name."""
+    return str(getattr(cls, "json_kind", cls.__name__))
 
 
 def _open_all_rooms() -> None:

@@ -67,7 +67,8 @@ def compose(blocks: Sequence[Text], *, name: Text = "designed") -> Pipeline:
     return Pipeline(name, steps=steps)
 
 
-def board(blocks: Sequence[str] = ("Import data", "Split data", "Train model", "Score model", "Evaluate model")) -> Any:
+@checked
+def board(blocks: Sequence[Text] = ("Import data", "Split data", "Train model", "Score model", "Evaluate model")) -> Any:
     """A control for Jupyter: tick blocks, and see the pipeline, or the sentence that says what is missing."""
     import ipywidgets  # type: ignore[import-untyped]
 

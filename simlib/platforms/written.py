@@ -184,6 +184,7 @@ def _no_scaling(policy: Any, platform: str, wanted: str) -> ParameterError:
 # --- counting --------------------------------------------------------------------------------------------------------
 
 
+@checked
 def effort(platform: Platform | None = None) -> pd.DataFrame:
     """What has to be made to deploy one model on one machine: objects, and the fields somebody fills in.
 

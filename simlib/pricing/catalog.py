@@ -213,9 +213,14 @@ def services(platform: str | None = None) -> list[str]:
     return _names(name for owner, name, _, _ in _prices() if platform in (None, owner))
 
 
-@functools.cache
+@checked
 def skus(platform: str, service: str) -> list[str]:
     """The names of what has a price in a service."""
+    return _skus(platform, service)
+
+
+@functools.cache
+def _skus(platform: str, service: str) -> list[str]:
     return _names(sku for owner, name, _, sku in _prices() if (owner, name) == (platform, service))
 
 

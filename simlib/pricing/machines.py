@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from simlib.parameters import checked
 from simlib.pricing.meters import Meter, billed_seconds
 
 Owner = Literal["aws", "vertex", "azureml", "gcp", "azure"]
@@ -67,6 +68,7 @@ class Machine(NamedTuple):
             yield "billed in steps of", "30 s", "U", "quoted, but found in no stored text of the vendor"
 
 
+@checked
 def machine(instance_type: str, use: Use = "hosting") -> Machine:
     """The machine of that name; that it exists and has a price is for the catalog to say."""
     if instance_type.lower().startswith("standard_"):
@@ -80,6 +82,7 @@ def machine(instance_type: str, use: Use = "hosting") -> Machine:
     return Machine("vertex", "online_prediction", (node, (found["gpu"], int(found["count"]), "gpu-hour")))
 
 
+@checked
 def region_of(platform: Owner, region: str) -> str:
     """The platform's region that *region* stands for: its counterpart where it is another cloud's, else itself."""
     for pair in _COUNTERPARTS:
@@ -92,6 +95,7 @@ ContainerService = Literal["cloud_run", "container_apps"]
 _OWNERS: dict[ContainerService, Owner] = {"cloud_run": "gcp", "container_apps": "azure"}
 
 
+@checked
 def container_seconds(
     service: ContainerService, *, vcpus: float, memory_mb: float, seconds: float, requests: float, region: str
 ) -> Iterator[Meter]:

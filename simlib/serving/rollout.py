@@ -14,7 +14,7 @@ import operator
 from collections.abc import Iterator
 from dataclasses import field
 from itertools import count
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -58,6 +58,8 @@ class Alarm:
     metric_delay_s : float
         From the end of a period until its value is known [s].  Assumption.
     """
+
+    json_kind: ClassVar[str] = "RolloutAlarm"  # monitoring has alarms of another kind
 
     metric: Watched
     threshold: Real
