@@ -68,7 +68,9 @@ def compose(blocks: Sequence[Text], *, name: Text = "designed") -> Pipeline:
 
 
 @checked
-def board(blocks: Sequence[Text] = ("Import data", "Split data", "Train model", "Score model", "Evaluate model")) -> Any:
+def board(
+    blocks: Sequence[Text] = ("Import data", "Split data", "Train model", "Score model", "Evaluate model"),
+) -> Any:
     """A control for Jupyter: tick blocks, and see the pipeline, or the sentence that says what is missing."""
     import ipywidgets  # type: ignore[import-untyped]
 
