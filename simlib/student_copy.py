@@ -5,10 +5,10 @@ them in place would dirty the checkout.  So the learner works in a copy without 
 copy again at any time: what he has not touched is brought up to date, what he has touched is never overwritten.
 
 What "touched" means: each copy remembers the *fingerprint* of every file it handed out.  A notebook's fingerprint is
-what a learner sees of it, in order: each cell's kind, text, attachments and outputs.  So a notebook that he only
-opened, and that JupyterLab saved in its own way (other metadata, ids, key order, run counts), is not touched; one in
-which he wrote anything, or that shows a result of his, is.  Of any other file the fingerprint is its bytes.  A file
-that he deleted is handed out anew: deleting it is how to start it afresh.
+what a learner sees of it, in order: each cell's kind, text, attachments and outputs, and an exercise's hints.  So a
+notebook that he only opened, and that JupyterLab saved in its own way (other metadata, ids, key order, run counts), is
+not touched; one in which he wrote anything, or that shows a result of his, is.  Of any other file the fingerprint is
+its bytes.  A file that he deleted is handed out anew: deleting it is how to start it afresh.
 """
 
 import hashlib
@@ -40,6 +40,10 @@ SET_UP_FILES = (
 TEACHERS_ONLY = ("grading",)
 NEVER_COPIED = ("__pycache__", ".ipynb_checkpoints", ".simlib")
 WRITTEN_BY_NOTEBOOKS = "generated-"  # begins their names
+LINKS_IN_WORK = {  # where notebooks lie one folder higher than in the course
+    "notebooks": (b"](../exercises/", b"](exercises/"),
+    "exercises": (b"](../notebooks/", b"](../"),
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,10 @@ def make_work_copy(source: Path, target: Path) -> Report:
         If a notebook of the course is not one.
     """
     _require_notebooks(source)
-    files = {**_course_files(source / "notebooks", Path()), **_course_files(source / "exercises", Path("exercises"))}
+    files = {}
+    for folder, under in (("notebooks", Path()), ("exercises", Path("exercises"))):
+        for name, content in _course_files(source / folder, under).items():
+            files[name] = content.replace(*LINKS_IN_WORK[folder]) if name.endswith(".ipynb") else content
     return _hand_out(files, target)
 
 
@@ -183,13 +190,15 @@ def fingerprint(name: str, content: bytes) -> str:
 
 def _seen(content: bytes) -> bytes:
     try:
-        cells = [
+        notebook = json.loads(content)
+        seen = [
             [cell["cell_type"], "".join(cell["source"]), cell.get("attachments") or {}, cell.get("outputs", [])]
-            for cell in json.loads(content)["cells"]
+            for cell in notebook["cells"]
         ]
+        hints = notebook.get("metadata", {}).get("simlib", {}).get("check")
     except (ValueError, KeyError, TypeError, AttributeError):
         return content  # no notebook any more: whatever it is, it is the learner's
-    return json.dumps(cells, sort_keys=True).encode()
+    return json.dumps([*seen, hints] if hints else seen, sort_keys=True).encode()
 
 
 # --- handing out ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from simlib.__main__ import main
+from simlib.exercises import Exercise
 from simlib.grading.release import (
     exercise_bytes,
     mark_twins,
@@ -98,9 +99,11 @@ def test_the_students_notebook(path):
     assert found[0] == "# Title"
     assert found[1] == 'given = {"a": 1}'
     assert found[2].startswith("# The public examples")
+    assert found[2].endswith('check = Exercise("01-small")')
     assert found[3:] == ["# q1: your answer\ndef twice(x):\n    ...  # your answer", 'check("q1")']
-    assert '"expected": [4]' in found[2]
-    assert "rng" not in "".join(found)
+    kept = json.loads(exercise_bytes(read(path)))["metadata"]["simlib"]["check"]
+    assert kept["questions"]["q1"]["expected"] == [4]
+    assert "rng" not in exercise_bytes(read(path)).decode()
 
 
 def test_the_same_bytes_each_time_and_nothing_written_twice(path, tmp_path):
@@ -113,7 +116,40 @@ def test_the_same_bytes_each_time_and_nothing_written_twice(path, tmp_path):
 def test_in_spanish_only_texts_differ(path):
     assert texts(exercise_bytes(read(path), "es"))[0] == "# Título"
     assert texts(exercise_bytes(read(path), "es"))[1:] == texts(exercise_bytes(read(path)))[1:]
-    assert '"es": ["uno", "dos", "tres"]' in texts(exercise_bytes(read(path)))[2]
+    for language in ("en", "es"):
+        kept = json.loads(exercise_bytes(read(path), language))["metadata"]["simlib"]["check"]
+        assert kept["questions"]["q1"]["hints"] == {"en": ["one", "two", "three"], "es": ["uno", "dos", "tres"]}
+
+
+# --- what check finds -----------------------------------------------------------------------------------------------
+
+
+def test_check_finds_its_hints_in_the_notebook_under_any_name(path, tmp_path, monkeypatch):
+    release(path, tmp_path / "out").rename(tmp_path / "out" / "Ejercicio de Ana (1).ipynb")
+    (tmp_path / "out" / "broken.ipynb").write_text("{")
+    (tmp_path / "out" / "other.ipynb").write_text('{"metadata": {"simlib": 1}}')
+    monkeypatch.chdir(tmp_path / "out")
+    monkeypatch.setenv("SIMLIB_LANG", "en")
+    check = Exercise("01-small")
+    assert check.report("q1", {"twice": lambda x: 2 * x})[0].startswith("q1: right on 1 of 1.")
+    assert check.report("q1", {"twice": lambda x: x})[-1] == "Hint 1 of 3: one"
+
+
+def test_check_takes_no_other_students_numbers(path, tmp_path, monkeypatch):
+    for written in release_individually(path, tmp_path / "out", ["ana", "ben"]):
+        monkeypatch.chdir(written.parent)
+        student = written.parent.name
+        assert texts(written.read_bytes())[2].endswith(f'check = Exercise("01-small", student="{student}")')
+        assert f'"a": {Exercise("01-small", student=student).given["a"]},' in texts(written.read_bytes())[1]
+    with pytest.raises(ParameterError, match="no notebook in the working folder holds"):
+        Exercise("01-small", student="ana")
+
+
+def test_without_its_notebook_the_courses_copy_serves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Exercise("02-real-time-endpoints").name == "02-real-time-endpoints"
+    with pytest.raises(ParameterError, match="no notebook in the working folder holds"):
+        Exercise("99-none")
 
 
 # --- twins ----------------------------------------------------------------------------------------------------------

@@ -33,6 +33,17 @@ def code(cells: list[dict[str, Any]]) -> list[str]:
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
+def kept_for_check(source: Source) -> Any:
+    """What lies in the exercise's metadata for `check`."""
+    return json.loads((ROOT / "exercises" / source.path.name).read_text())["metadata"]["simlib"]["check"]
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [*value, *strings(list(value.values()))]
+    return [text for item in value for text in strings(item)] if isinstance(value, list) else [str(value)]
+
+
 def test_there_are_sources() -> None:
     assert SOURCES
 
@@ -99,7 +110,7 @@ def test_values_have_variants(source):
 
 
 def test_no_line_of_a_solution_and_nothing_of_the_teacher(source, cells):
-    handed_out = "\n".join("".join(cell["source"]) for cell in cells)
+    handed_out = "\n".join("".join(cell["source"]) for cell in cells) + "\n".join(strings(kept_for_check(source)))
     for cell in source.cells:
         if cell.role == "answer":
             block = re.search(r"BEGIN SOLUTION[^\n]*\n(.*?)[^\n]*END SOLUTION", cell.text, re.S)
@@ -111,12 +122,15 @@ def test_no_line_of_a_solution_and_nothing_of_the_teacher(source, cells):
 
 def test_code_cells_are_readable(cells):
     for cell in cells:
-        if cell["cell_type"] == "code" and cell["id"] != "examples-and-hints":
-            assert max(map(len, "".join(cell["source"]).splitlines())) <= 95, cell["id"]
+        if cell["cell_type"] == "code":
+            lines = "".join(cell["source"]).splitlines()
+            assert max(map(len, lines)) <= 95, cell["id"]
+            assert len(lines) <= 15, cell["id"]
 
 
 def test_untouched_it_runs_through_and_the_solution_is_right(source, cells, capsys, monkeypatch):
     monkeypatch.setenv("SIMLIB_LANG", "en")
+    monkeypatch.chdir(ROOT / "exercises")
     names: dict[str, Any] = {"__name__": "__exercise__"}
     for text in code(cells):
         exec(text, names)  # not one of them raises

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ def notebook(*sources: str, outputs: bool = True) -> str:
     ]
     text = {"cell_type": "markdown", "id": "text", "metadata": {}, "source": ["# Title – título\n", "and more"]}
     return json.dumps({"cells": [text, *cells], "metadata": {"widgets": {"a": 1}}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def linked(link: str) -> str:
+    return notebook("1 + 1").replace("and more", f"and [more]({link})")
 
 
 @pytest.fixture
@@ -90,6 +95,41 @@ def test_the_copy_gives_no_answer_away_and_hides_nothing(course, work):
     assert cell["execution_count"] is None
     assert cell["metadata"] == {"jupyter": {}, "tags": ["predict"]}
     assert "título" in text
+
+
+def links_that_lead_nowhere(folder: Path) -> list[str]:
+    lost = []
+    for path in folder.rglob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        links = re.findall(r"\]\(([^):]+\.ipynb)\)", text)
+        lost += [f"{path.name}: {link}" for link in links if not (path.parent / link).exists()]
+    return lost
+
+
+def test_links_between_notebooks_and_exercises_lead_there_in_both_copies(course, work, tmp_path):
+    (course / "notebooks/00-start-here.ipynb").write_text(linked("../exercises/ex02.ipynb"))
+    (course / "exercises/ex02.ipynb").write_text(linked("../notebooks/00-start-here.ipynb"))
+    make_work_copy(course, work)
+    make_student_copy(course, tmp_path / "handed out")
+    assert "](exercises/ex02.ipynb)" in (work / "00-start-here.ipynb").read_text()
+    assert links_that_lead_nowhere(work) == []
+    assert links_that_lead_nowhere(tmp_path / "handed out") == []
+
+
+def test_links_of_this_course_lead_there_in_a_learners_copy(tmp_path):
+    make_work_copy(Path(__file__).parents[1], tmp_path)
+    assert len(list((tmp_path / "exercises").iterdir())) > 5
+    assert links_that_lead_nowhere(tmp_path) == []
+
+
+def test_a_changed_hint_reaches_an_untouched_exercise(course, work):
+    for hint in ("look", "look twice"):
+        content = json.loads(notebook("3 + 3"))
+        content["metadata"]["simlib"] = {"exercise": "ex02", "check": {"hints": [hint]}}
+        (course / "exercises/ex02.ipynb").write_text(json.dumps(content))
+        make_work_copy(course, work)
+    assert "look twice" in (work / "exercises/ex02.ipynb").read_text()
 
 
 def test_a_course_without_exercises_is_fine(course, work):

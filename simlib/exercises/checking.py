@@ -1,15 +1,15 @@
 """`check("q1")`: the student's answer beside the public examples, at once, with a ladder of hints.
 
-Works without a teacher and without a network: all it needs stands in the exercise's own notebook, in clear.  It gives
+Works without a teacher and without a network: all it needs stands in the exercise's own notebook (kept.py).  It gives
 no marks and keeps nothing.
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from simlib.exercises import policies
+from simlib.exercises.kept import examples_of
 from simlib.exercises.values import Plain, is_nothing, kind, plain, same, shown
 from simlib.exercises.words import say
 from simlib.languages import Language, current
@@ -23,17 +23,24 @@ class Exercise:
 
     Parameters
     ----------
-    text : str
-        What `simlib release` wrote, as JSON.
+    name : str
+        Of the exercise, such as "02-real-time-endpoints".
+    student : str
+        Whose own variant it is; "" for the one that all have.
+
+    Raises
+    ------
+    ParameterError
+        If its examples are not found, or damaged.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, name: str, student: str = "") -> None:
+        content = examples_of(name, student)
         try:
-            content = json.loads(text)
             self.name, self.given = str(content["exercise"]), content.get("given")
             self.questions: dict[str, dict[str, Any]] = content["questions"]
-        except (ValueError, KeyError, TypeError):
-            raise ParameterError("the examples of this exercise are damaged: take its first cells anew.") from None
+        except (KeyError, TypeError):
+            raise ParameterError("the examples of this exercise are damaged: take its notebook anew.") from None
         self._failed: dict[str, int] = {}
 
     def __call__(self, question: str) -> None:

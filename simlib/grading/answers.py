@@ -139,7 +139,7 @@ def _named(notebook: dict[str, Any], cells: list[_Written]) -> str:
     if isinstance(about, dict) and isinstance(about.get("exercise"), str):
         return about["exercise"]
     for written in cells:
-        if named := re.search(r'Exercise\(r"""\{\s*"exercise": "([^"]+)"', written.text):
+        if named := re.search(r'Exercise\("([^"]+)"', written.text):
             return named[1]
     return ""
 

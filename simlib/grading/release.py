@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from simlib.exercises.kept import KEY
 from simlib.grading.source import BEGIN, END, Cell, Source, read
 from simlib.languages import Language, fault, mark, twin
 from simlib.parameters import ParameterError
@@ -30,10 +31,11 @@ def exercise_bytes(source: Source, language: Language = "en", student: str = "")
     student
         Whose variant it is, kept in the notebook's metadata.
     """
-    cells = list(_cells(source, language))
+    cells = list(_cells(source, language, student))
     about: dict[str, Any] = {"exercise": source.name, "language": language}
     if student:
         about["student"] = student
+    about[KEY] = public_examples(source)
     notebook = {
         "cells": cells,
         "metadata": {
@@ -98,12 +100,12 @@ def mark_twins(path: Path) -> int:
 # --- cells ----------------------------------------------------------------------------------------------------------
 
 
-def _cells(source: Source, language: Language) -> Iterator[dict[str, Any]]:
+def _cells(source: Source, language: Language, student: str) -> Iterator[dict[str, Any]]:
     is_first = True
     for cell in source.cells:
         if cell.role == "teacher":
             if is_first:
-                yield _code("examples-and-hints", examples_text(source), {"jupyter": {"source_hidden": True}})
+                yield _code("examples-and-hints", _check_text(source, student), {})
             is_first = False
         elif cell.role == "question":
             if source.questions[cell.question].kind != "open":
@@ -147,26 +149,20 @@ def without_solution(text: str, gap: str) -> str:
     return made
 
 
-def examples_text(source: Source) -> str:
-    """The code of the cell that makes `check`: public examples and hints of every question, in clear."""
+def public_examples(source: Source) -> dict[str, Any]:
+    """What `check` needs, kept in the notebook's metadata: examples and hints of every question, in clear."""
     content: dict[str, Any] = {"exercise": source.name}
     if source.given is not None:
         content["given"] = source.given
     content["questions"] = {cell.question: _public(source, cell) for cell in source.cells if cell.role == "question"}
-    text = _in_lines(content, depth=3)
-    if '"""' in text:
-        raise ParameterError(f"{source.name}: hints and examples may not hold three quotation marks in a row.")
-    note = "# The public examples and hints behind check(), in both languages. Run it; nothing to change here."
-    return f'{note}\nfrom simlib.exercises import Exercise\n\ncheck = Exercise(r"""{text}""")'
+    return content
 
 
-def _in_lines(content: Any, depth: int, indent: str = "") -> str:
-    """JSON with a line for each entry down to *depth*, and all that lies deeper on its entry's line."""
-    if depth == 0 or not isinstance(content, dict):
-        return json.dumps(content, ensure_ascii=False)
-    inner = indent + " "
-    entries = [f"{inner}{json.dumps(name)}: {_in_lines(item, depth - 1, inner)}" for name, item in content.items()]
-    return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
+def _check_text(source: Source, student: str) -> str:
+    """The code of the cell that makes `check`."""
+    whose = json.dumps(source.name) + (f", student={json.dumps(student)}" if student else "")
+    note = "# The public examples and hints of check() are kept in this notebook's metadata. Run as it is."
+    return f"{note}\nfrom simlib.exercises import Exercise\n\ncheck = Exercise({whose})"
 
 
 def _public(source: Source, cell: Cell) -> dict[str, Any]:
