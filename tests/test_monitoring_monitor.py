@@ -365,9 +365,10 @@ def test_bias_is_fairnesss_and_its_two_rules_differ() -> None:
     biased = Stream(LoanBook(), [monitoring.BiasDrift("gender", "woman", selection=0.7)], model=MODEL)
     found = interval.compare(biased.sample(2000, seed=9))
     assert {"DPPL", "DI"} <= {each.metric_name for each in found.violations}
-    assert set(found.violations[0].as_file()) == {
-        "feature_name", "constraint_check_type", "description", "facet", "facet_value", "metric_name",
-    }  # fmt: skip
+    file = json.loads(found.to_json())
+    assert file["version"] == "1.0"
+    of_bias = {"facet", "facet_value", "metric_name", "constraint_check_type", "description"}  # the documented schema
+    assert all(set(each) == of_bias for each in file["violations"])
     assert {each.constraint_check_type for each in found.violations} == {"bias_drift_check"}
 
 
@@ -398,7 +399,12 @@ def test_attribution_drift_alarms_below_nine_tenths() -> None:
     broken = HISTORY.assign(years_employed=HISTORY["years_employed"] * 40)
     found = baseline.compare(broken)
     assert found.metrics["ndcg"] < 0.9
-    assert found.violations[0].constraint_check_type == "feature_attribution_drift_check"
+    file = json.loads(found.to_json())
+    assert file["version"] == "1.0"
+    assert [{**each, "description": ""} for each in file["violations"]] == [
+        {"label": "label0", "metric_name": "shap", "constraint_check_type": "feature_attribution_drift_check",
+         "description": ""}
+    ]  # fmt: skip
     assert found.metrics["ndcg"] == fairness.attribution_drift(
         pd.Series(baseline.values), pd.Series({name: found.metrics[f"feature_{name}"] for name in NUMBERS})
     )

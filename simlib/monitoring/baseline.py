@@ -41,6 +41,10 @@ KLL = {"c": 0.64, "k": 2048}
 BUCKETS = 10
 _MAY_BE_SINGLE = 0.1  # of a feature's values: with more of them that occur once, it has no domain
 
+_NUMERIC = ("Integral", "Fractional")
+_METHODS = {"linf_simple": "Simple", "linf_robust": "Robust"}
+_OVERRIDES = ("monitoringConfigOverrides", "monitoring_config_overrides")  # the documentation's name, and the SDK's
+
 Quantiles = Literal["exact", "kll"]
 SketchSize = Annotated[int, Field(ge=8, strict=True)]
 
@@ -95,15 +99,22 @@ class Rules:
 
     @classmethod
     def of_file(cls, block: dict[str, Any]) -> "Rules":
-        """The rules that `monitoring_config` describes; what it leaves out has its default."""
-        of_distributions = block.get("distribution_constraints", {})
-        fields = {**block, **of_distributions}
-        switches = ("evaluate_constraints", "emit_metrics", "perform_comparison")
-        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields and name not in switches}
+        """The rules that `monitoring_config` describes; what it leaves out has its default.
+
+        Files in the wild spell some things otherwise, as earlier pages of the documentation did: `comparion_method`,
+        `linf_simple` for Simple, true for Enabled.  They are read as they are meant.
+        """
+        fields = {**block, **block.get("distribution_constraints", {})}
+        if "comparion_method" in fields:
+            fields.setdefault("comparison_method", fields["comparion_method"])
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
         for name in ("datatype_check_threshold", "domain_content_threshold"):
             if known.get(name) == 1.0:  # the older schema: the share that has to match
                 known[name] = 0.0
-        return cls(**known, **{name: fields[name] == "Enabled" for name in switches if name in fields})
+        for name in ("evaluate_constraints", "emit_metrics", "perform_comparison"):
+            known[name] = fields.get(name, "Enabled") in ("Enabled", True)
+        method = known.get("comparison_method")
+        return cls(**known | ({"comparison_method": _METHODS.get(method, method)} if method is not None else {}))
 
 
 def _switch(on: bool) -> str:
@@ -178,13 +189,16 @@ class Baseline:
         Raises
         ------
         ParameterError
-            If a file is not there, is no JSON, or describes a feature that the other one does not.
+            If a file is not there, is no JSON, or lacks what its shape must have.  A feature with constraints and no
+            statistics is judged by its type, its completeness and its domain; there is no distance from it.
         """
         statistics, constraints = (_read(folder / name) for name in ("statistics.json", "constraints.json"))
         described = {each.get("name"): each for each in statistics["features"]}
         for each in constraints["features"]:
             _check_described(each, described)
-        return cls(statistics, constraints)
+        found = cls(statistics, constraints)
+        _ = found._own_rules  # wrong ones are told now, and not at the first comparison
+        return found
 
     @checked
     def save(self, folder: Path) -> list[Path]:
@@ -217,6 +231,15 @@ class Baseline:
         """The rules in the constraints."""
         return Rules.of_file(self.constraints.get("monitoring_config", {}))
 
+    def rules_of(self, name: str) -> Rules:
+        """The rules for one feature: its own `monitoringConfigOverrides` go before those for all."""
+        return self._own_rules[name]
+
+    @cached_property
+    def _own_rules(self) -> dict[str, Rules]:
+        general = self.constraints.get("monitoring_config", {})
+        return {each["name"]: Rules.of_file(_overridden(general, each)) for each in self.constraints["features"]}
+
     @cached_property
     def features(self) -> list[str]:
         """The names of the features, in order."""
@@ -225,7 +248,7 @@ class Baseline:
     @cached_property
     def suggested(self) -> pd.DataFrame:
         """The constraints as a table, one row a feature, each with why."""
-        rows = [_explained(each, self._statistics_of[each["name"]]) for each in self.constraints["features"]]
+        rows = [_explained(each, self._statistics_of.get(each["name"], {})) for each in self.constraints["features"]]
         return pd.DataFrame(rows).set_index("feature")
 
     @cached_property
@@ -238,16 +261,26 @@ class Baseline:
 
     def present(self, name: str) -> int:
         """Rows of the baseline in which the feature had a value."""
-        return int(self._common(name)["num_present"])
+        return int(_common(self._statistics_of.get(name, {})).get("num_present", 0))
 
-    def _common(self, name: str) -> dict[str, Any]:
-        of = self._statistics_of[name]
-        return dict((of.get("numerical_statistics") or of["string_statistics"])["common"])
+    def is_of_numbers(self, name: str) -> bool:
+        """Whether the feature is compared as numbers, else as categories."""
+        return next(each for each in self.constraints["features"] if each["name"] == name)["inferred_type"] in _NUMERIC
+
+    def goes_by_p(self, name: str) -> bool:
+        """Whether the feature drifts where a p-value is small, and not where a distance is large."""
+        return not self.is_of_numbers(name) and self.rules_of(name).categorical_drift_method == "ChiSquared"
+
+    def threshold(self, name: str) -> float:
+        """Beyond what distance (or below what p-value) the feature has drifted."""
+        rules = self.rules_of(name)
+        own = None if self.is_of_numbers(name) else rules.categorical_comparison_threshold
+        return rules.comparison_threshold if own is None else own
 
     def numbers(self, name: str) -> Distribution | None:
         """A numeric feature's distribution; None of a feature of text, or where nothing was there."""
         if name not in self._remembered:
-            numeric = self._statistics_of[name].get("numerical_statistics", {})
+            numeric = self._statistics_of.get(name, {}).get("numerical_statistics", {})
             levels = numeric.get("distribution", {}).get("kll", {}).get("sketch", {}).get("data", [])
             if not any(levels):
                 return None
@@ -256,12 +289,17 @@ class Baseline:
 
     def categories(self, name: str) -> dict[str, float]:
         """How often each value of a feature of text occurred."""
-        of_text = self._statistics_of[name].get("string_statistics", {})
+        of_text = self._statistics_of.get(name, {}).get("string_statistics", {})
         buckets = of_text.get("distribution", {}).get("categorical", {}).get("buckets", [])
         return {each["value"]: float(each["count"]) for each in buckets}
 
 
 # --- statistics -----------------------------------------------------------------------------------------------------
+
+
+def _common(statistics: dict[str, Any]) -> dict[str, Any]:
+    """How many values are there and how many are not; nothing if the file does not say."""
+    return dict((statistics.get("numerical_statistics") or statistics.get("string_statistics") or {}).get("common", {}))
 
 
 def _statistics(name: str, column: Profile, size: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -319,7 +357,7 @@ def _constraints(name: str, column: Profile) -> dict[str, Any]:
         "inferred_type": kind,
         "completeness": _completeness(column.present, column.rows),
     }
-    if kind in ("Integral", "Fractional"):
+    if kind in _NUMERIC:
         suggested["num_constraints"] = {"is_non_negative": bool(column.numbers.min() >= 0)}
     if kind == "String":
         counts = column.categories()
@@ -334,10 +372,12 @@ def _completeness(present: int, rows: int) -> float:
 
 
 def _explained(suggested: dict[str, Any], statistics: dict[str, Any]) -> dict[str, Any]:
-    of = statistics.get("numerical_statistics") or statistics["string_statistics"]
-    missing, present = of["common"]["num_missing"], of["common"]["num_present"]
+    of = _common(statistics)
+    missing, present = of.get("num_missing", 0), of.get("num_present", 0)
     domains = suggested.get("string_constraints", {}).get("domains")
     why = f"{missing:,} of {missing + present:,} were missing" if missing else "nothing was missing"
+    if not statistics:
+        why = "there are no statistics of it"
     if domains:
         why += f"; the {len(domains)} values seen"
     elif suggested["inferred_type"] == "String":
@@ -345,18 +385,28 @@ def _explained(suggested: dict[str, Any], statistics: dict[str, Any]) -> dict[st
     return {
         "feature": suggested["name"],
         "type": suggested["inferred_type"],
-        "completeness": suggested["completeness"],
+        "completeness": suggested.get("completeness"),
         "non_negative": suggested.get("num_constraints", {}).get("is_non_negative"),
         "domain": domains,
         "why": why,
     }
 
 
+def _overridden(general: dict[str, Any], constraint: dict[str, Any]) -> dict[str, Any]:
+    """`monitoring_config` as it holds for one feature; the SDK writes overrides also into its `string_constraints`."""
+    found = general
+    for place in (constraint, constraint.get("string_constraints", {})):
+        for own in (place[name] for name in _OVERRIDES if place.get(name)):
+            of_distributions = "distribution_constraints"
+            both = {**found.get(of_distributions, {}), **own.get(of_distributions, {})}
+            found = {**found, **own, of_distributions: both}
+    return found
+
+
 def _check_described(constraint: dict[str, Any], described: dict[Any, dict[str, Any]]) -> None:
     name = constraint.get("name")
-    of = described.get(name, {})
-    block = of.get("numerical_statistics") or of.get("string_statistics") or {}
-    if "inferred_type" not in constraint or "num_present" not in block.get("common", {}):
+    known = name not in described or "num_present" in _common(described[name])
+    if not isinstance(name, str) or "inferred_type" not in constraint or not known:
         wanted = "inferred_type in constraints.json, and common.num_present in statistics.json"
         raise ParameterError(f"load: the feature {name!r} lacks one of {wanted}.")
 

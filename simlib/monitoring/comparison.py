@@ -35,14 +35,24 @@ CHECKS = (
 
 
 class Violation(NamedTuple):
-    """Something that is not as the baseline has it; the fields of constraint_violations.json."""
+    """Something that is not as the baseline has it; the fields of constraint_violations.json.
+
+    Which of them are there depends on the monitor: feature_name of data quality; metric_name of model quality; facet,
+    facet_value and metric_name of bias; label and metric_name of attributions.
+    """
 
     feature_name: str
     constraint_check_type: str
     description: str
-    facet: str = ""  # of bias drift
+    facet: str = ""
     facet_value: str = ""
     metric_name: str = ""
+    label: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What it is about: the feature or the metric."""
+        return self.feature_name or self.metric_name
 
     def as_file(self) -> dict[str, str]:
         """The entry in constraint_violations.json: without what does not apply."""
@@ -62,30 +72,33 @@ class Findings:
         One row a feature that could be compared: measure, distance, threshold, drifted, rows.
     metrics : dict
         What goes to CloudWatch, by metric name.
+    version : str
+        Of the violations file, where it has one: "1.0" in Clarify's (bias, attributions).
     """
 
     rows: int
     violations: tuple[Violation, ...]
     distances: pd.DataFrame
     metrics: dict[str, float]
+    version: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.violations)
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{each.feature_name or each.metric_name}: {each[1]}" for each in self.violations)
+        found = ", ".join(f"{each.subject}: {each.constraint_check_type}" for each in self.violations)
         return f"<Findings in {self.rows:,} rows: {found or 'no violation'}>"
 
     @property
     def table(self) -> pd.DataFrame:
         """The violations, one a row."""
-        return pd.DataFrame([each.as_file() for each in self.violations], columns=["feature_name", *_REST]).dropna(
-            axis="columns", how="all"
-        )
+        rows = [each.as_file() for each in self.violations]
+        return pd.DataFrame(rows, columns=list(Violation._fields)).dropna(axis="columns", how="all")
 
     def to_json(self) -> str:
         """constraint_violations.json."""
-        return json.dumps({"violations": [each.as_file() for each in self.violations]}, indent=2) + "\n"
+        head = {"version": self.version} if self.version else {}
+        return json.dumps(head | {"violations": [each.as_file() for each in self.violations]}, indent=2) + "\n"
 
     @checked
     def save(self, folder: Path) -> Path:
@@ -94,9 +107,6 @@ class Findings:
         path = folder / "constraint_violations.json"
         path.write_text(self.to_json(), encoding="utf-8")
         return path
-
-
-_REST = ["constraint_check_type", "description", "facet", "facet_value", "metric_name"]
 
 
 @checked
@@ -125,17 +135,18 @@ def compared(frame: pd.DataFrame, baseline: Baseline) -> Findings:
         if name not in frame.columns:
             continue
         column = profile(frame[name])
-        if baseline.rules.emit_metrics:
+        rules = baseline.rules_of(name)
+        if rules.emit_metrics:
             metrics |= _metrics(name, column)
-        if baseline.rules.evaluate_constraints:
+        if rules.evaluate_constraints:
             found += _of_type(constraint, column, baseline)
             found += _of_completeness(constraint, column)
             found += _of_domain(constraint, column, baseline)
-        distance = _distance(constraint, column, baseline) if baseline.rules.perform_comparison else None
+        distance = _distance(constraint, column, baseline) if rules.perform_comparison else None
         if distance is not None:
             distances.append(distance)
-            metrics |= {f"feature_baseline_drift_{name}": distance["distance"]} if baseline.rules.emit_metrics else {}
-            found += _of_drift(distance) if baseline.rules.evaluate_constraints else []
+            metrics |= {f"feature_baseline_drift_{name}": distance["distance"]} if rules.emit_metrics else {}
+            found += _of_drift(distance) if rules.evaluate_constraints else []
     return Findings(len(frame), tuple(found), table_of(distances), metrics)
 
 
@@ -164,12 +175,12 @@ def _of_type(constraint: dict[str, Any], column: Profile, baseline: Baseline) ->
     if not column.present or expected == "Unknown":
         return
     if expected == "String":  # numbers that the baseline knows as categories are text too
-        known = baseline.categories(constraint["name"])
+        known = {*baseline.categories(constraint["name"]), *_domain(constraint)}
         strange = sum(count for value, count in column.numbers_as_text().items() if value not in known)
         right = column.present - strange
     else:
         right = column.whole if expected == "Integral" else len(column.numbers)
-    allowed = baseline.rules.datatype_check_threshold
+    allowed = baseline.rules_of(constraint["name"]).datatype_check_threshold
     if 1 - right / column.present > allowed:
         yield Violation(
             constraint["name"],
@@ -191,11 +202,12 @@ def _of_completeness(constraint: dict[str, Any], column: Profile) -> Iterator[Vi
 
 
 def _of_domain(constraint: dict[str, Any], column: Profile, baseline: Baseline) -> Iterator[Violation]:
-    domain = set(constraint.get("string_constraints", {}).get("domains") or ())
+    domain = _domain(constraint)
     if not domain or not column.present:
         return
     unknown = {value: count for value, count in column.categories().items() if value not in domain}
-    share, allowed = sum(unknown.values()) / column.present, baseline.rules.domain_content_threshold
+    share = sum(unknown.values()) / column.present
+    allowed = baseline.rules_of(constraint["name"]).domain_content_threshold
     if share > allowed:
         most = max(unknown, key=lambda value: (unknown[value], value))
         yield Violation(
@@ -206,30 +218,31 @@ def _of_domain(constraint: dict[str, Any], column: Profile, baseline: Baseline) 
         )
 
 
+def _domain(constraint: dict[str, Any]) -> set[str]:
+    return set(constraint.get("string_constraints", {}).get("domains") or ())
+
+
 def _distance(constraint: dict[str, Any], column: Profile, baseline: Baseline) -> dict[str, Any] | None:
     """The distance of a feature from its baseline; None where there is nothing to compare."""
-    name, rules = constraint["name"], baseline.rules
-    before = baseline.present(name)
-    if constraint["inferred_type"] in ("Integral", "Fractional"):
+    name, method = constraint["name"], baseline.rules_of(constraint["name"]).comparison_method
+    before, threshold = baseline.present(name), baseline.threshold(name)
+    if baseline.is_of_numbers(name):
         remembered = baseline.numbers(name)
         if remembered is None or not len(column.numbers):
             return None
-        distance, rows, threshold = gap(remembered, column.numbers), len(column.numbers), rules.comparison_threshold
+        distance, rows = gap(remembered, column.numbers), len(column.numbers)
     else:
-        then, now = baseline.categories(name), dict(column.categories())
+        then, now, rows = baseline.categories(name), dict(column.categories()), column.present
         if not then or not now:
             return None
-        rows = column.present
-        limit = rules.categorical_comparison_threshold
-        threshold = rules.comparison_threshold if limit is None else limit
-        if rules.categorical_drift_method == "ChiSquared":
+        if baseline.goes_by_p(name):
             p = goodness_of_fit(then, {value: float(count) for value, count in now.items()})
             return None if math.isnan(p) else row_of(name, "ChiSquared p", p, threshold, p < threshold, rows)
         of_then = sum(then.values())
         distance = max(abs(then.get(value, 0) / of_then - now.get(value, 0) / rows) for value in then | now)
-    if rules.comparison_method == "Robust":
+    if method == "Robust":
         distance = max(0.0, distance - allowance(before, rows))
-    return row_of(name, f"LInfinity {rules.comparison_method}", distance, threshold, distance > threshold, rows)
+    return row_of(name, f"LInfinity {method}", distance, threshold, distance > threshold, rows)
 
 
 def row_of(name: str, measure: str, distance: float, threshold: float, drifted: bool, rows: int) -> dict[str, Any]:
@@ -245,12 +258,12 @@ def row_of(name: str, measure: str, distance: float, threshold: float, drifted: 
 
 def _of_drift(found: dict[str, Any]) -> Iterator[Violation]:
     if found["drifted"]:
-        beyond = "falls below" if found["measure"].startswith("Chi") else "exceeds"
+        p = found["measure"].startswith("Chi")
+        said, beyond = ("Chi-squared p-value", "falls below") if p else ("Baseline drift distance", "exceeds")
         yield Violation(
             found["feature"],
             "baseline_drift_check",
-            f"Baseline drift distance: {found['distance']:.6g} ({found['measure']}, {found['rows']:,} rows) {beyond} "
-            f"threshold: {found['threshold']:g}.",
+            f"{said}: {found['distance']:.6g} {beyond} threshold: {found['threshold']:g}",
         )
 
 
@@ -265,4 +278,5 @@ def _metrics(name: str, column: Profile) -> dict[str, float]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.6g}%"
+    text = f"{100 * share:.6g}"
+    return f"{text}%" if "." in text else f"{text}.0%"

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, SkipValidation
 
-from simlib.parameters import Count, Flag, ParameterError, Positive, Real, checked
+from simlib.parameters import Count, Flag, ParameterError, Positive, Real, checked, shortly
 
 __all__ = [
     "chi2",
@@ -38,6 +38,8 @@ __all__ = [
 
 ROBUST = 1.8
 """Deequ's factor: √(−ln(α/2)/2) for α = 0.003, by which a Kolmogorov–Smirnov test of that level would reject."""
+
+_LARGEST = 1e150  # beyond it squares and differences overflow
 
 Sample = SkipValidation[Any]
 Base = Annotated[Real, Field(gt=1)]
@@ -118,7 +120,8 @@ def psi(reference: Sample, current: Sample, *, bins: Bins = 10, floor: Floor = 1
     if not len(a) or not len(b):
         return math.nan
     if a.dtype.kind == "f":
-        inner = np.unique(np.quantile(a, np.linspace(0, 1, bins + 1)[1:-1]))
+        _check_finite("psi", a, b)
+        inner = np.unique(_quantiles(a, bins))
         p, q = (np.bincount(np.searchsorted(inner, x, side="right"), minlength=len(inner) + 1) / len(x) for x in (a, b))
     else:
         p, q = shares(a, b)
@@ -221,9 +224,13 @@ def _enough(wanted: list[float]) -> bool:
 def _present(owner: str, values: Any) -> np.ndarray:
     """The values that are there: float64 if all are numbers, else objects."""
     try:
+        if values is None or np.isscalar(values) or isinstance(values, dict) or getattr(values, "ndim", 1) != 1:
+            raise TypeError
         series = values if isinstance(values, pd.Series) else pd.Series(values)
     except (ValueError, TypeError):
-        raise ParameterError(f"{owner}: a sample should be a list of values, one after the other.") from None
+        raise ParameterError(
+            f"{owner}: a sample should be a list of values, one after the other, and not {shortly(values)}."
+        ) from None
     series = series[series.notna().to_numpy()]
     if pd.api.types.is_bool_dtype(series.dtype) or isinstance(series.dtype, pd.CategoricalDtype):
         return series.to_numpy(object)
@@ -231,7 +238,10 @@ def _present(owner: str, values: Any) -> np.ndarray:
         return series.to_numpy(np.float64)
     found = series.to_numpy(object)
     if all(isinstance(x, int | float | np.number) and not isinstance(x, bool | complex) for x in found):
-        return found.astype(np.float64)
+        try:
+            return found.astype(np.float64)
+        except OverflowError:  # a whole number too large for a float is a category
+            return found
     return found
 
 
@@ -258,8 +268,8 @@ def _of_numbers(owner: str, reference: Any, current: Any, measure: Any) -> float
 
 
 def _check_finite(owner: str, *samples: np.ndarray) -> None:
-    if not all(np.isfinite(x).all() for x in samples):
-        raise ParameterError(f"{owner}: a sample holds an infinite value; it should be finite numbers.")
+    if any(len(x) and np.abs(x).max() > _LARGEST for x in samples):
+        raise ParameterError(f"{owner}: a sample holds an infinite value or one beyond {_LARGEST:g}.")
 
 
 # --- measures -------------------------------------------------------------------------------------------------------
@@ -286,6 +296,18 @@ def linf(a: np.ndarray, b: np.ndarray) -> float:
 def allowance(n: float, m: float) -> float:
     """What the robust L-infinity takes off for samples of *n* and *m*."""
     return ROBUST * math.sqrt((n + m) / (n * m))
+
+
+def _quantiles(values: np.ndarray, parts: int) -> np.ndarray:
+    """The inner edges of *parts* parts of equal share, linear between two values as numpy's quantiles.
+
+    Positions are counted in whole numbers: 0.7 × 10 in floats may miss the value that stands there by one digit, and
+    then it falls into the bin before.
+    """
+    place, rest = np.divmod(np.arange(1, parts) * (len(values) - 1), parts)
+    ordered = np.sort(values)
+    low, high = ordered[place], ordered[np.minimum(place + 1, len(values) - 1)]
+    return np.asarray(low + (rest / parts) * (high - low))
 
 
 def _counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:

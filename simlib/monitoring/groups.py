@@ -13,6 +13,9 @@ from simlib.parameters import Count, ParameterError, Share, Text, Whole, checked
 RATIOS = frozenset({"DI", "DFPR_ratio"})
 """Metrics whose fair value is 1; of all others it is 0."""
 
+CLARIFY = "1.0"
+"""The version in the violation files of Clarify's monitors (developer guide, bias drift violations)."""
+
 NDCG = 0.90
 """SageMaker alerts below (developer guide, feature attribution drift)."""
 
@@ -103,9 +106,10 @@ class BiasBaseline:
                 worse = low > self.farthest[name] or high < -self.farthest[name]
             table.append(row_of(name, "bias", value, before, bool(worse), len(rows)))
             if worse:
-                words = f"Value {value:.4g} is farther from {fair:g} than the constraint: {before:.4g}."
-                violations.append(Violation(self.facet, "bias_drift_check", words, self.facet, str(self._value), name))
-        return Findings(len(rows), tuple(violations), table_of(table), metrics)
+                words = f"Value {value:.4g} does not meet the constraint requirement: it is farther from {fair:g} "
+                words += f"than {before:.4g}"
+                violations.append(Violation("", "bias_drift_check", words, self.facet, str(self._value), name))
+        return Findings(len(rows), tuple(violations), table_of(table), metrics, CLARIFY)
 
 
 @config
@@ -176,11 +180,13 @@ class AttributionBaseline:
         violations = []
         if drifted:
             first, now = (max(each, key=each.__getitem__) for each in (self.values, live))
-            words = f"NDCG {ndcg:.4g} is below the threshold {self.threshold:g}: first was {first}, now it is {now}."
-            violations = [Violation("label0", "feature_attribution_drift_check", words)]
+            words = f"Feature attribution drift: NDCG {ndcg:.4g} falls below threshold {self.threshold:g}"
+            words += f": most important was {first}, now it is {now}" if first != now else ""
+            check = "feature_attribution_drift_check"
+            violations = [Violation("", check, words, metric_name="shap", label="label0")]
         table = table_of([row_of("all features", "NDCG", ndcg, self.threshold, drifted, len(rows))])
         metrics = {f"feature_{name}": value for name, value in live.items()} | {"ndcg": ndcg}
-        return Findings(len(rows), tuple(violations), table, metrics)
+        return Findings(len(rows), tuple(violations), table, metrics, CLARIFY)
 
 
 def _fair(metric: str) -> float:

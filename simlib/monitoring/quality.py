@@ -118,7 +118,7 @@ class QualityBaseline:
             table.append(row_of(name, "quality", value, threshold, bool(worse), len(rows)))
             if worse:
                 spread = f" +/- {metrics[name + '_sd']:.4g}" if f"{name}_sd" in metrics else ""
-                words = f"Metric {name} with {value:.6g}{spread} was {_operator(name)} '{threshold:.6g}'."
+                words = f"Metric {name} with {value:.6g}{spread} was {_operator(name)} '{threshold:.6g}'"
                 violations.append(Violation("", _operator(name), words, metric_name=name))
         return Findings(len(rows), tuple(violations), table_of(table), metrics)
 

@@ -129,7 +129,7 @@ def _course(monitor: "ModelMonitor", feature: str) -> str:
     if len(of) < 2:
         return ""
     days, values = of["time_s"].to_numpy() / 86_400, of["value"].to_numpy()
-    threshold = monitor.baseline.rules.comparison_threshold
+    threshold, by_p = monitor.baseline.threshold(feature), monitor.baseline.goes_by_p(feature)
     top, last = max(float(values.max()), threshold) * 1.1, float(days[-1])
     at = " ".join(
         f"{50 + 560 * day / last:.1f},{140 - 120 * value / top:.1f}" for day, value in zip(days, values, strict=True)
@@ -143,9 +143,10 @@ def _course(monitor: "ModelMonitor", feature: str) -> str:
         f'<text x="0" y="26">{number(float(values.max()))}</text><text x="50" y="160">day 0</text>'
         f'<text x="540" y="160">day {number(last)}</text>'
     )
-    above = int((values > threshold).sum())
-    words = f"Line chart: the distance of {feature} was above its threshold in {above} of {len(values)} executions."
-    return picture(words, drawn, height=170, caption=f"{feature}: distance from the baseline, execution by execution")
+    beyond = int((values < threshold if by_p else values > threshold).sum())
+    what, side = ("p-value", "below") if by_p else ("distance", "above")
+    words = f"Line chart: the {what} of {feature} was {side} its threshold in {beyond} of {len(values)} executions."
+    return picture(words, drawn, height=170, caption=f"{feature}: {what} against the baseline, execution by execution")
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------
