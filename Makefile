@@ -45,12 +45,17 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 test-browser: ## the notebooks in a real browser (needs /usr/bin/chromium)
 	@venv=.venv extras='[test,browser,app]'; $(INSTALL)
 	@$(COMPILE_LANES)
-	@$(IN_VENV) -m pytest tests/browser $(PYTEST_FLAGS)
+	@$(IN_VENV) -m pytest tests/browser -n 2 --dist loadgroup $(PYTEST_FLAGS)
 
 explorers: ## the explorers as an app of their own, in the browser (Voila)
 	@venv=.venv extras='[app]'; $(INSTALL)
 	@$(COMPILE_LANES)
 	@$(IN_VENV) -m voila docs/explorers.ipynb --theme=light $(VOILA_FLAGS)
+
+site: ## the whole course as pages to read offline, in build/site
+	@test -d docs/site || { echo "This is a learner's copy: the site is built in the full repository." >&2; exit 1; }
+	@venv=.venv extras=; $(INSTALL)
+	@$(IN_VENV) docs/site/build.py
 
 test-grading: ## every hostile and honest submission, in the sandbox (make test runs a dozen)
 	@venv=.venv extras='[test]'; $(INSTALL)
@@ -130,4 +135,4 @@ COMPILE_LANES = \
 		rm -f simlib/serving/__pycache__/lanes.*.nb?; \
 		$(IN_VENV) -m simlib doctor --compile --quiet && cat $(LANES_FROM) > .venv/.lanes; }
 
-.PHONY: help lab test test-browser test-grading explorers bench pins outputs format clean
+.PHONY: help lab test test-browser test-grading explorers site bench pins outputs format clean

@@ -1,7 +1,7 @@
 """A real JupyterLab on the learner's copy, and a real browser.
 
-Needs Debian's chromium and the `browser` extra: `make test-browser`.  SIMLIB_SCREENSHOTS=folder keeps pictures of what
-a learner sees.
+Needs Debian's chromium and the `browser` extra: `make test-browser`, which runs two of each side by side.
+SIMLIB_SCREENSHOTS=folder keeps pictures of what a learner sees.
 """
 
 import os
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab on the learner's copy, with settings and predictions of its own."""
     home = tmp_path_factory.mktemp("home")
@@ -40,11 +40,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     env |= own | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1"),
-        *(
-            "--allow-root",
-            "--IdentityProvider.token=",
-        ),
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *("--allow-root", "--IdentityProvider.token="),
+        *("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"),
     ]
     with (home / "lab.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=work, env=env, stdout=log, stderr=log)
@@ -69,11 +66,15 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
     raise TimeoutError(url)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
+@pytest.fixture(scope="session")
+def browser() -> Iterator["playwright.BrowserContext"]:
+    """A browser that finds no host but this one.  Its pages share what they have loaded, as a learner's do."""
     assert CHROMIUM, "these tests need chromium (Debian, Ubuntu: apt install chromium)"
+    flags = [
+        *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ]
     with playwright.sync_playwright() as tool:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
         found = tool.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
+        yield found.new_context(viewport={"width": 1280, "height": 1000})
         found.close()

@@ -15,26 +15,29 @@ RUN_ALL_S = 180
 class Notebook:
     """One notebook in JupyterLab, as a learner handles it."""
 
-    def __init__(self, browser: "playwright.Browser", lab: str, name: str) -> None:
-        self.name, self.outside = name, []
-        self.page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        self.page.route("**/*", self._only_inside)
+    def __init__(self, browser: "playwright.BrowserContext", lab: str, name: str) -> None:
+        self.lab, self.name = lab, name
+        self.outside: list[str] = []
+        self.page = browser.new_page()
+        self.page.on("request", self._note_outside)
         self.page.goto(f"{lab}/lab/workspaces/{Path(name).stem}/tree/{name}")  # alone: not beside the others
         self.cells = self.page.locator(".jp-Notebook .jp-Cell")
         self.cells.first.wait_for(timeout=60_000)
-        idle = self.page.locator("#jp-main-statusbar").get_by_text(re.compile(r"\| Idle$"))
-        idle.wait_for(timeout=60_000)  # until a kernel is there, Run asks which one
-        news = self.page.get_by_role("button", name="No", exact=True)
-        if news.is_visible():
-            news.click()
+        self.wait_until_idle()  # until a kernel is there, Run asks which one
 
-    def _only_inside(self, route: "playwright.Route") -> None:
-        url = urlsplit(route.request.url)
-        if url.hostname in ("127.0.0.1", None):
-            route.continue_()
-        else:
-            self.outside.append(route.request.url)
-            route.abort()
+    def _note_outside(self, request: "playwright.Request") -> None:
+        url = urlsplit(request.url)
+        if url.scheme in ("http", "https", "ws", "wss") and url.hostname != "127.0.0.1":
+            self.outside.append(request.url)
+
+    def close(self) -> None:
+        """Ends its kernel too: one of these after another would fill the machine."""
+        self.page.evaluate(_SHUT_DOWN, self.name)
+        self.page.close()
+
+    def wait_until_idle(self) -> None:
+        idle = self.page.locator("#jp-main-statusbar").get_by_text(re.compile(r"\| Idle$"))
+        idle.wait_for(timeout=60_000)
 
     def run_all(self) -> None:
         """Menu Run → Run All Cells, and wait until every cell has its number and the kernel is idle."""
@@ -42,6 +45,11 @@ class Notebook:
         self.page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
         self.page.wait_for_function(_ALL_STARTED, timeout=30_000)
         self.page.wait_for_function(_ALL_RAN, timeout=1000 * RUN_ALL_S)
+
+    def run(self, cell: "playwright.Locator") -> None:
+        """Put the cursor into one cell and press Control+Enter."""
+        cell.locator(".jp-InputArea .cm-content").focus()
+        self.page.keyboard.press("Control+Enter")
 
     def cell_with(self, selector: str) -> "playwright.Locator":
         return self.cells.filter(has=self.page.locator(selector))
@@ -70,6 +78,12 @@ class Notebook:
 _PROMPTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent.trim())"
 _ALL_STARTED = f"() => {_PROMPTS}.some(text => text.includes('*'))"
 _ALL_RAN = f"() => {_PROMPTS}.every(text => /^\\[\\d+\\]:?$/.test(text))"
+
+_SHUT_DOWN = """async name => {
+    const headers = {"X-XSRFToken": document.cookie.match(/_xsrf=([^;]+)/)?.[1] ?? ""}
+    for (const each of await (await fetch("/api/sessions")).json())
+        if (each.path === name) await fetch(`/api/sessions/${each.id}`, {method: "DELETE", headers})
+}"""
 
 _SEEN = """async all => {
     const found = []

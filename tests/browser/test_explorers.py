@@ -20,17 +20,17 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def opened(browser: "playwright.Browser", lab: str) -> Iterator[Notebook]:
+def opened(browser: "playwright.BrowserContext", lab: str) -> Iterator[Notebook]:
     """The page of all explorers, run once from top to bottom."""
     notebook = Notebook(browser, lab, "explorers.ipynb")
     notebook.run_all()
     notebook.picture("run")
     yield notebook
-    notebook.page.close()
+    notebook.close()
 
 
 @pytest.fixture(scope="module")
-def app(browser: "playwright.Browser") -> Iterator["playwright.Page"]:
+def app(browser: "playwright.BrowserContext") -> Iterator["playwright.Page"]:
     """The same page served by Voilà."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -44,7 +44,7 @@ def app(browser: "playwright.Browser") -> Iterator["playwright.Page"]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.3)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page = browser.new_page()
         page.goto(f"http://127.0.0.1:{port}/", timeout=120_000)
         page.locator(".simlib-explorer img").nth(len(widgets.EXPLORERS) - 1).wait_for(timeout=120_000)
         yield page
@@ -69,11 +69,13 @@ def _turned(page: "playwright.Page", name: str) -> None:
     playwright.expect(picture).to_have_count(1)
 
 
+@pytest.mark.xdist_group("explorers in JupyterLab")
 @pytest.mark.parametrize("name", widgets.EXPLORERS)
 def test_a_key_press_in_jupyterlab_gives_another_answer(opened: Notebook, name: str) -> None:
     _turned(opened.page, name)
 
 
+@pytest.mark.xdist_group("explorers in JupyterLab")
 def test_it_ran_without_error_or_warning_and_nothing_left_the_machine(opened: Notebook) -> None:
     wrong = opened.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')
     assert wrong.all_text_contents() == []
@@ -81,6 +83,7 @@ def test_it_ran_without_error_or_warning_and_nothing_left_the_machine(opened: No
     assert opened.outside == []
 
 
+@pytest.mark.xdist_group("explorers by Voilà")
 @pytest.mark.parametrize("name", widgets.EXPLORERS)
 def test_a_key_press_in_voila_gives_another_answer(app: "playwright.Page", name: str) -> None:
     _turned(app, name)

@@ -1,0 +1,122 @@
+"""What each notebook takes of a classroom's machine: seconds, memory of its kernel, and its slider's time to answer.
+
+    python benchmarks/notebooks.py [NOTEBOOK …] [--check] [--kernels 30]
+
+Each notebook runs whole in a kernel of its own, as a student's.  Seconds are CPU seconds, which do not depend on who
+else works on the machine.  Memory is the kernel's after the last cell: RSS counts pages it shares with other kernels,
+PSS counts these by share, and the peak is the highest RSS of all.  The slider's answer is measured inside the kernel,
+from the change of its value to the new picture.  ``--check`` fails where a notebook takes more than docs/classroom.md
+promises; ``--kernels N`` holds N kernels at once, each after notebook 02, and says what they take together.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client.manager import start_new_kernel
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+MOST_CPU_S, MOST_MB = 120, 500  # 60 seconds on two cores; thirty kernels in 16 of 24 GiB
+
+MEMORY = """
+import resource as _resource
+def _memory():
+    with open("/proc/self/smaps_rollup") as rollup:
+        rows = [line.split() for line in rollup.readlines()[1:]]
+    kb = {row[0]: int(row[1]) for row in rows}
+    peak = _resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss
+    return {"rss_mb": kb["Rss:"] / 1024, "pss_mb": kb["Pss:"] / 1024, "peak_mb": peak / 1024}
+"""
+
+LAST = (
+    MEMORY
+    + """
+import json as _json, time as _time
+from ipywidgets.widgets.widget import _instances
+_told = _memory() | {"cpu_s": _time.process_time()}
+_kinds = ("SelectionSlider", "IntSlider", "FloatSlider")
+_turned = [each for each in _instances.values() if type(each).__name__ in _kinds]
+_answers = []
+for _ in range(5 if _turned else 0):
+    _knob, _before = _turned[-1], _time.process_time()
+    if hasattr(_knob, "index"):
+        _knob.index = (_knob.index + 1) % len(_knob.options)
+    else:
+        _knob.value = _knob.min if _knob.value + _knob.step > _knob.max else _knob.value + _knob.step
+    _answers.append(_time.process_time() - _before)
+print(_json.dumps(_told | {"answer_s": sorted(_answers)[2] if _answers else None}))
+"""
+)
+
+
+def measured(path: Path, home: str) -> dict[str, Any]:
+    """What the notebook at *path* takes: cpu_s, rss_mb, pss_mb, peak_mb, and answer_s of its slider (None without)."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(LAST))
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": home}}).execute()
+    printed = "".join(each.get("text", "") for each in notebook.cells[-1].outputs if each.get("name") == "stdout")
+    return json.loads(printed)
+
+
+def table(paths: list[Path]) -> list[dict[str, Any]]:
+    """Measures the notebooks, and prints a line for each as it comes."""
+    print("| notebook | CPU seconds | RSS [MB] | PSS [MB] | peak [MB] | slider's answer [s] |")
+    print("|---|---:|---:|---:|---:|---:|")
+    found = []
+    with tempfile.TemporaryDirectory() as home:
+        for path in paths:
+            found.append(row := {"notebook": path.stem} | measured(path, home))
+            memory = " | ".join(f"{row[each]:.0f}" for each in ("rss_mb", "pss_mb", "peak_mb"))
+            answer = "–" if row["answer_s"] is None else f"{row['answer_s']:.2f}"
+            print(f"| {path.stem} | {row['cpu_s']:.0f} | {memory} | {answer} |", flush=True)
+    return found
+
+
+def at_once(kernels: int) -> None:
+    """Holds this many kernels, each with notebook 02 run, and prints what they take."""
+    notebook = nbformat.read(FOLDER / "02-real-time-endpoints.ipynb", as_version=4)
+    held, told = [], []
+    try:
+        for _ in range(kernels):
+            held.append(start_new_kernel(kernel_name="python3"))
+            for cell in notebook.cells:
+                if cell.cell_type == "code":
+                    held[-1][1].execute_interactive(cell.source, output_hook=lambda message: None, timeout=900)
+        for _, client in held:
+            said: list[str] = []
+            client.execute_interactive(
+                MEMORY + "\nimport json\nprint(json.dumps(_memory()))",
+                output_hook=lambda message, said=said: said.append(message["content"].get("text", "")),
+            )
+            told.append(json.loads("".join(said)))
+    finally:
+        for manager, client in held:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+    for name in ("rss_mb", "pss_mb", "peak_mb"):
+        values = sorted(each[name] for each in told)
+        print(f"{name}: median {values[len(values) // 2]:.0f}, most {values[-1]:.0f}, together {sum(values):.0f}")
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("notebooks", nargs="*", type=Path, default=sorted(FOLDER.glob("*.ipynb")))
+    asked.add_argument("--check", action="store_true")
+    asked.add_argument("--kernels", type=int, default=0)
+    told = asked.parse_args()
+    if told.kernels:
+        return at_once(told.kernels)
+    found = table(told.notebooks)
+    over = [each["notebook"] for each in found if each["cpu_s"] > MOST_CPU_S or each["rss_mb"] > MOST_MB]
+    if told.check and over:
+        sys.exit(f"more than {MOST_CPU_S} CPU seconds or {MOST_MB} MB: {', '.join(over)}")
+    return None
+
+
+if __name__ == "__main__":
+    main()
