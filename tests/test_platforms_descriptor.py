@@ -639,4 +639,4 @@ def test_no_value_anywhere_in_a_file_makes_more_than_a_sentence() -> None:
                     inner = inner[step]
                 inner[path[-1]] = odd
                 read += reads(changed, *others)
-    assert read > 100
+    assert read > 80

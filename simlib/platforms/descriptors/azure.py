@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, shortly
-from simlib.platforms.descriptors.reading import Fields, Notes, Unset, built, deep, snake
+from simlib.platforms.descriptors import arm
+from simlib.platforms.descriptors.reading import Fields, Notes, built, deep, own, snake
 from simlib.platforms.limits import Finding
 from simlib.serving import BatchTransform, InstanceLife, RealTime, Rule, RuleScaling, Variant
 from simlib.serving.capture import Capture
@@ -38,6 +39,11 @@ _OPERATORS = {
     "NotEquals": "!=",
 }
 _AGGREGATIONS = {name: name for name in ("Average", "Minimum", "Maximum", "Total", "Count", "Last")}
+_USUAL: dict[str, tuple[Any, ...]] = {  # what says nothing; any other value is told
+    "statistic": ("Average",),
+    "dimensions": ([],),
+    "divide_per_instance": (False,),
+}
 _CHANGES = {name: name for name in ("ChangeCount", "PercentChangeCount", "ExactCount")}
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.IGNORECASE)
 _ARM = {
@@ -45,6 +51,7 @@ _ARM = {
     "microsoft.machinelearningservices/workspaces/onlineendpoints": "endpoint",
     "microsoft.machinelearningservices/workspaces/onlineendpoints/deployments": "deployment",
     "microsoft.machinelearningservices/workspaces/batchendpoints/deployments": "batch",
+    "microsoft.machinelearningservices/workspaces/computes": "compute",
 }
 _SCHEMAS = {
     "batchdeployment": "batch",
@@ -59,6 +66,7 @@ _SAYS_NOTHING = (
     "liveness_probe", "readiness_probe", "type", "auth_mode", "identity", "public_network_access", "location", "kind",
     "startup_probe", "deployments", "traffic",
     "provisioning_state", "id", "resource_group", "default", "endpoint_compute_type", "package_model",
+    "api_version", "depends_on", "sku",
 )  # fmt: skip
 
 
@@ -73,18 +81,10 @@ def parts_of(found: Any, given: Mapping[str, Any]) -> list[Part] | None:
     """The objects of Azure's kinds in a document; None if it is not of Azure's at all."""
     if not isinstance(found, Mapping):
         return None
-    if isinstance(found.get("resources"), list) and "deploymentTemplate" in str(found.get("$schema")):
-        resources = [_worked_out(each, found, given) for each in found["resources"] if isinstance(each, Mapping)]
-        return [part for each in resources for part in (parts_of(each, given) or ())]
-    kind = _ARM.get(str(found.get("type", "")).lower())
-    if kind is not None:
-        properties = found.get("properties")
-        inner = {key: each for key, each in found.items() if key != "properties" or not isinstance(each, Mapping)}
-        inner |= properties if isinstance(properties, Mapping) else {}
-        sku = found.get("sku")
-        if isinstance(sku, Mapping) and "capacity" in sku:
-            inner.setdefault("instance_count", sku["capacity"])
-        return [Part(kind, deep(inner, snake)), *_nested(found, given)]
+    if arm.is_template(found):
+        return [part for each in arm.Template(found, given).resources() for part in _of_resource(each) or ()]
+    if str(found.get("type", "")).lower().startswith("microsoft."):
+        return _of_resource(found)
     schema = str(found.get("$schema", "")).lower()
     made = deep(found, snake)
     kind = next((each for mark, each in _SCHEMAS.items() if mark in schema), None) or _by_its_fields(made)
@@ -103,32 +103,24 @@ def _with_inner(kind: str, made: Mapping[str, Any]) -> list[Part]:
     return [Part(kind, made), *(Part(of, {**each, **schema}) for each in inner)]
 
 
-def _nested(found: Mapping[str, Any], given: Mapping[str, Any]) -> list[Part]:
-    inner = found.get("resources")
-    return [part for each in inner for part in (parts_of(each, given) or ())] if isinstance(inner, list) else []
-
-
-def _worked_out(node: Any, template: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    """A resource of an ARM template, [parameters('x')] and [variables('x')] filled in; other expressions stay open."""
-    if isinstance(node, Mapping):
-        return {key: _worked_out(each, template, given) for key, each in node.items()}
-    if isinstance(node, list):
-        return [_worked_out(each, template, given) for each in node]
-    if not isinstance(node, str) or not re.fullmatch(r"\[[^\[].*\]", node, re.DOTALL):
-        return node
-    named = re.fullmatch(r"\[(parameters|variables)\('([^']+)'\)\]", node)
-    if named is None:
-        return Unset(node, "it is an expression of the ARM template")
-    if named[1] == "parameters" and named[2] in given:
-        return given[named[2]]
-    known = template.get(named[1])
-    value = known.get(named[2]) if isinstance(known, Mapping) else None
-    if named[1] == "parameters":
-        value = value.get("defaultValue") if isinstance(value, Mapping) else None
-    if value is None or (isinstance(value, str) and value.startswith("[")):
-        kind = named[1].removesuffix("s")
-        return Unset(node, f"the template's {kind} {named[2]} has no default, give parameters={{{named[2]!r}: …}}")
-    return value
+def _of_resource(found: Mapping[str, Any]) -> list[Part] | None:
+    """One resource of Azure Resource Manager, with its fields where the YAML of the same has them."""
+    kind = _ARM.get(str(found.get("type", "")).lower())
+    if kind is None:
+        return None
+    properties = found.get("properties")
+    inner = {key: each for key, each in found.items() if key != "properties" or not isinstance(each, Mapping)}
+    inner |= properties if isinstance(properties, Mapping) else {}
+    inner["name"] = str(found.get("name", "")).rsplit("/", maxsplit=1)[-1]
+    sku = found.get("sku")
+    if isinstance(sku, Mapping) and "capacity" in sku:
+        inner.setdefault("instance_count", sku["capacity"])
+    if kind == "compute":
+        cluster = inner.pop("properties", None)
+        if str(inner.get("computeType", "")).lower() != "amlcompute" or not isinstance(cluster, Mapping):
+            return []
+        inner |= {"size": cluster.get("vmSize"), "tier": cluster.get("vmPriority")}
+    return [Part(kind, deep(inner, snake))]
 
 
 def _by_its_fields(made: Mapping[str, Any]) -> str | None:
@@ -315,7 +307,7 @@ def _scale_settings(found: Fields, wrong: list[Finding]) -> None:
     if kind not in ("default", "manual"):
         words = "is not for managed online deployments: only default is, with autoscale settings in Azure Monitor"
         wrong.append(_wrong(scale, "type" if "type" in scale else "scale_type", words))
-        scale.ignoring("type", "scale_type")
+    scale.ignoring("type", "scale_type")
 
 
 def _capture(found: Fields) -> Capture | None:
@@ -323,12 +315,14 @@ def _capture(found: Fields) -> Capture | None:
     collector = found.inside("data_collector")
     if collector is None:
         return None
-    share = collector.number("sampling_rate", 1.0)
-    collections = collector.inside("collections")
+    usual, collections, shares = collector.number("sampling_rate", 1.0), collector.inside("collections"), [0.0]
     for name in collections.found if collections is not None else ():
         one = collections.inside(str(name)) if collections is not None else None
-        if one is not None and "sampling_rate" in one:
-            share = one.number("sampling_rate")
+        if one is not None and one.flag("enabled", True):
+            shares.append(one.number("sampling_rate", usual))
+            one.ignoring("data", "client_id")
+    collector.ignoring()
+    share = max(shares) if collections is not None else usual
     return built(collector.where, lambda: Capture(100 * share)) if share > 0 else None
 
 
@@ -340,13 +334,16 @@ def _traffic(
     copies = endpoint.inside("mirror_traffic") if endpoint is not None else None
     if endpoint is not None:
         endpoint.ignoring(*_SAYS_NOTHING, "compute")
-    mirror = {str(name): copies.number(str(name)) for name in copies.found} if copies is not None else {}
+    mirror = {own(name): copies.number(name) for name in copies.found} if copies is not None else {}
     mirror = {name: share for name, share in mirror.items() if share}
     for name in mirror:
         if name not in names:
             raise ParameterError(
                 f"read_deployment: mirror_traffic.{name} names no deployment of the source: {', '.join(names)}."
             )
+    for name, share in mirror.items():
+        if not 0 < share <= 100:
+            raise ParameterError(f"read_deployment: mirror_traffic.{name}={share:g} should be from 0 to 100.")
     if len(mirror) > 1:
         raise ParameterError(f"read_deployment: mirror_traffic={shortly(mirror)} should name one deployment.")
     if traffic is None or not traffic.found:
@@ -354,7 +351,10 @@ def _traffic(
         if len(live) > 1:
             notes.assume("traffic is not given: every deployment gets the same")
         return dict.fromkeys(names, 1.0), mirror
-    shares = {str(name): traffic.number(str(name)) for name in traffic.found}
+    shares = {own(name): traffic.number(name) for name in traffic.found}
+    for name, share in shares.items():
+        if not 0 <= share <= 100:
+            raise ParameterError(f"read_deployment: traffic.{name}={share:g} should be from 0 to 100.")
     odd = [name for name, share in shares.items() if name not in names and share]
     if odd:
         raise ParameterError(
@@ -384,17 +384,25 @@ def canonical_size(name: str) -> str:
 def _scaling(
     settings: list[Fields], profiles: list[Fields], notes: Notes, given: Mapping[str, Any]
 ) -> RuleScaling | None:
+    of_targets: list[tuple[str, list[Fields]]] = [("", profiles)] if profiles else []
     for each in settings:
         inner = each.inside("properties") if "properties" in each and "profiles" not in each else each
         assert inner is not None
         inner.taken |= {"profiles"}
-        if not inner.flag("enabled", True):
+        switched_on = inner.flag("enabled", True)
+        inner.ignoring(*_SAYS_NOTHING, "target_resource_uri", "target_resource_location", "notifications")
+        if switched_on:
+            of_targets.append((str(inner.found.get("target_resource_uri", "")), inner.several("profiles")))
+        else:
             notes.unread.append(f"{inner.name('enabled')}=false: the autoscale setting is switched off")
-            continue
-        profiles = profiles + inner.several("profiles")
+    if not of_targets:
+        return None
+    for target, _ in of_targets[1:]:
+        notes.unread.append(f"the autoscale setting of {target or 'another deployment'}: the first one moves them all")
+    profiles = of_targets[0][1]
     usual = [each for each in profiles if not ("fixed_date" in each or "recurrence" in each)] or profiles
     for each in profiles:
-        if each is not (usual[0] if usual else None):
+        if each is not usual[0]:
             notes.unread.append(f"{each.where}: only the default profile is simulated")
     return _profile(usual[0]) if usual else None
 
@@ -422,8 +430,9 @@ def _rule(found: Fields) -> Rule:
     metric, unit = trigger.choice("metric_name", _METRICS)
     comparison, threshold = trigger.choice("operator", _OPERATORS), trigger.number("threshold") * unit
     window, how = seconds(trigger, "time_window", 300.0), trigger.choice("time_aggregation", _AGGREGATIONS, "Average")
-    trigger.ignoring("metric_resource_uri", "time_grain", "statistic", "metric_namespace", "dimensions",
-                     "metric_resource_location", "divide_per_instance")  # fmt: skip
+    quiet = {"metric_resource_uri", "time_grain", "metric_namespace", "metric_resource_location"}
+    quiet |= {key for key, usual in _USUAL.items() if trigger.found.get(key) in (None, *usual)}
+    trigger.ignoring(*quiet)
     way = action.choice("direction", {"Increase": "Increase", "Decrease": "Decrease"})
     kind, size = action.choice("type", _CHANGES, "ChangeCount"), action.whole("value", 1)
     cooldown = seconds(action, "cooldown", 300.0)
@@ -491,7 +500,10 @@ def _batch(
     settings.ignoring(*_SAYS_NOTHING, "compute", "resources", "settings", "instance_count")
     if settings is not found:
         found.ignoring(*_SAYS_NOTHING, "compute", "resources", "settings", "instance_count")
-    size = _size_of(found, clusters, instance_type, resources)
+    cluster = _cluster_of(found, clusters)
+    size = _size_of(found, cluster, instance_type, resources)
+    if cluster is not None and str(cluster.found.get("tier") or "").lower().replace("_", "") == "lowpriority":
+        notes.unread.append("tier=low_priority: its discount and its pre-emptions are not simulated")
     notes.assume("nodes of the cluster start for the job and go with it")
     return built(
         found.where,
@@ -508,17 +520,27 @@ def _batch(
     )
 
 
-def _size_of(found: Fields, clusters: list[Fields], instance_type: str | None, resources: Fields | None) -> str:
+def _cluster_of(found: Fields, clusters: list[Fields]) -> Fields | None:
+    """The cluster that `compute` names, or the only one there is; None where its file is not given."""
+    asked = str(found.found.get("compute") or "")
+    name = asked.removeprefix("azureml:").rsplit("/", maxsplit=1)[-1].partition(":")[0]
+    named = [each for each in clusters if str(each.found.get("name")) == name]
+    if not named and len(clusters) > 1:
+        known = ", ".join(str(each.found.get("name")) for each in clusters)
+        raise ParameterError(f"read_deployment: {found.name('compute')}={asked!r} is none of the clusters: {known}.")
+    cluster = next(iter(named or clusters), None)
+    if cluster is not None:
+        cluster.ignoring(*_SAYS_NOTHING, "size", "min_instances", "idle_time_before_scale_down", "ssh_settings",
+                         "max_instances", "tier", "compute_type", "scale_settings", "compute_location")  # fmt: skip
+    return cluster
+
+
+def _size_of(found: Fields, cluster: Fields | None, instance_type: str | None, resources: Fields | None) -> str:
     """The VM size: in the cluster's own file, in `resources`, or given."""
     if instance_type is not None:
         return canonical_size(instance_type)
-    if clusters:
-        size = canonical_size(clusters[0].text("size"))
-        clusters[0].ignoring("$schema", "name", "type", "location", "description", "min_instances", "max_instances",
-                             "idle_time_before_scale_down", "tier", "identity", "ssh_settings", "tags")  # fmt: skip
-        if str(clusters[0].found.get("tier", "")).lower() in ("low_priority", "lowpriority"):
-            found.notes.unread.append("tier=low_priority: its discount and its pre-emptions are not simulated")
-        return size
+    if cluster is not None:
+        return canonical_size(cluster.text("size"))
     if resources is not None and "instance_type" in resources:
         return canonical_size(resources.text("instance_type"))
     raise ParameterError(

@@ -61,8 +61,7 @@ class Fields:
 
     def name(self, key: str) -> str:
         """The path of a field, as the file spells it."""
-        own = next((each for each in self.found if each == key), key)
-        return spelled(self.where, own)
+        return spelled(self.where, next((each for each in self.found if each == key), key))
 
     def text(self, key: str, default: str | None = None) -> str:
         """A text."""
@@ -174,10 +173,14 @@ class Renamed(str):
         return made
 
 
+def own(key: str) -> str:
+    """A field's name as the file spells it: where a name is a value, such as that of a deployment in its traffic."""
+    return str(getattr(key, "own", key))
+
+
 def spelled(where: str, key: str) -> str:
     """The path of a field under *where*, as the file spells it."""
-    own = getattr(key, "own", str(key))
-    return f"{where}.{own}" if where else own
+    return f"{where}.{own(key)}" if where else own(key)
 
 
 def built(where: str, make: Callable[[], T]) -> T:

@@ -223,6 +223,13 @@ def _endpoint(config: Fields, model: ModelProfile, scaling: Any) -> RealTime | S
         raise ParameterError(
             f"read_deployment: {config.name('ProductionVariants')} has {len(variants)} variants; {kind} allows one."
         )
+    if (queue or serverless) and capture is not None:
+        config.notes.unread.append(f"{config.name('DataCaptureConfig')}: capture is simulated on real-time endpoints")
+    if (queue or serverless) and shadows:
+        raise ParameterError(
+            f"read_deployment: {config.name('ShadowProductionVariants')} is for real-time endpoints, not with "
+            f"{'AsyncInferenceConfig' if queue else 'ServerlessConfig'}."
+        )
     if serverless:
         variants[0].ignoring("VariantName", "ModelName", "InitialVariantWeight")
         return _serverless(serverless, model, scaling)
@@ -377,7 +384,11 @@ class _Scaling:
         bounds = (target.whole("MinCapacity"), target.whole("MaxCapacity"))
         known = ("ServiceNamespace", "ResourceId", "ScalableDimension", "RoleARN", "Tags", "ScheduledActions")
         policy = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration")  # SageMaker's old operator
-        target.ignoring(*known, *policy, "SuspendedState", "Region")
+        suspended = target.inside("SuspendedState")
+        for key in suspended.found if suspended is not None else ():
+            if suspended is not None and suspended.flag(str(key)):
+                self.notes.unread.append(f"{suspended.name(str(key))}: scaling goes on all the same")
+        target.ignoring(*known, *policy, "Region")
         if self._bounds not in (None, bounds):
             raise ParameterError(
                 f"read_deployment: {target.name('MaxCapacity')}: source holds {len(self.targets)} scalable targets "
@@ -403,6 +414,11 @@ class _Scaling:
             return self._tracking(tracking)
         if stepping is not None:
             return self._stepping(name, policy, stepping)
+        if kind not in ("", "TargetTrackingScaling", "StepScaling"):
+            raise ParameterError(
+                f"read_deployment: {policy.name('PolicyType')}={shortly(kind)} is not simulated; it should be "
+                "TargetTrackingScaling or StepScaling."
+            )
         wanted = (
             "StepScalingPolicyConfiguration" if kind == "StepScaling" else "TargetTrackingScalingPolicyConfiguration"
         )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from simlib import pricing
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, shortly
-from simlib.platforms.descriptors.reading import Fields, Notes, Renamed, built, deep, snake, spelled
+from simlib.platforms.descriptors.reading import Fields, Notes, Renamed, built, deep, own, snake, spelled
 from simlib.platforms.limits import Finding
 from simlib.serving import BatchTransform, RealTime, ReplicaTracking, Variant
 
@@ -29,8 +29,14 @@ _WRAPPERS = (
 )  # fmt: skip
 _SAYS_NOTHING = (
     "display_name", "deployed_model_display_name", "id", "name", "model", "model_id", "endpoint", "endpoint_id", "sync",
-    "traffic_split", "traffic_percentage", "automatic_resources", "project", "location", "region", "service_account",
+    "traffic_split", "automatic_resources", "project", "location", "region", "service_account",
     "create_time", "dedicated_endpoint_enabled", "client_connection_config",
+)  # fmt: skip
+_OF_A_JOB = (
+    "job_display_name", "input_config", "output_config", "instances_format", "predictions_format", "gcs_source",
+    "gcs_source_uris", "gcs_destination_prefix", "gcs_destination_output_uri_prefix", "bigquery_source",
+    "bigquery_source_input_uri", "bigquery_destination_prefix", "bigquery_destination_output_uri", "instance_config",
+    "model_version_id", "labels",
 )  # fmt: skip
 _ATTACHED = ("g2-", "g4-", "a2-", "a3-", "a4-", "a4x-")  # machines that come with their accelerators
 _MARKS = {
@@ -165,7 +171,7 @@ def _deployed(found: Fields, k: int, model: ModelProfile, notes: Notes) -> _Depl
         or f"model {k}"
     )
     if resources is not found:
-        resources.ignoring("spot", "flex_start", "required_replica_count")
+        resources.ignoring("required_replica_count")
     found.ignoring(*_SAYS_NOTHING)
     count = max(lowest, resources.whole("initial_replica_count", 1) if lowest == 0 else lowest)
     variant = built(found.where, lambda: Variant(name, model, instance_type=kind, initial_instance_count=count))
@@ -261,6 +267,8 @@ def _named_targets(resources: Fields, found: Fields) -> dict[str, float]:
     for owner in (resources, found):
         specs = owner.found.get("autoscaling_metric_specs")
         owner.taken.add("autoscaling_metric_specs")
+        if isinstance(specs, str) and "=" in specs:  # gcloud: cpu-usage=70,gpu-duty-cycle=60
+            specs = dict(re.findall(r"([\w./-]+)=([\w.${}-]+)", specs))
         if isinstance(specs, Mapping):  # gcloud: {cpu-usage: 70}
             specs = [{"metric_name": name, "target": value} for name, value in specs.items()]
             owner = Fields({**owner.found, "autoscaling_metric_specs": specs}, owner.where, owner.notes, owner.given)
@@ -316,14 +324,32 @@ def _weights(around: Fields, read: list[_Deployed], wrong: list[Finding]) -> lis
     if isinstance(split, str):
         pairs = re.findall(r"([\w-]+)\s*[=:]\s*(\d+)", split.replace('"', ""))
         split = dict(pairs) if pairs else around.filled_in("traffic_split", split, "an object of whole numbers")
-    if not isinstance(split, Mapping) or not split or len(read) == 1:
+    if not isinstance(split, Mapping) or not split:
+        if split is not None and not isinstance(split, Mapping):
+            raise ParameterError(
+                f"read_deployment: {around.name('traffic_split')}={shortly(split)} should be an object."
+            )
+        if len(read) > 1:
+            around.notes.assume("trafficSplit is not given: every deployed model gets the same")
         return [1.0] * len(read)
-    shares = Fields(split, "traffic_split", around.notes, around.given)
-    total = sum(shares.whole(str(key)) for key in split)
+    shares = Fields(split, around.name("traffic_split"), around.notes, around.given)
+    of_each = {own(key): shares.whole(key) for key in split}
+    for key, share in of_each.items():
+        if not 0 <= share <= 100:
+            raise ParameterError(f"read_deployment: {shares.name(key)}={share} should be from 0 to 100.")
+    total = sum(of_each.values())
     if total != 100:
         words = f"trafficSplit={shortly(dict(split))} adds up to {total}; it should be 100."
         wrong.append(Finding("weight", "trafficSplit", dict(split), words, "V", PROTO))
-    weights = [float(sum(shares.whole(key) for key in each.ids if key in split)) for each in read]
+    ids = [each.ids for each in read]
+    if len(read) == 1:  # "0" is the model that this request deploys; what the others get is theirs
+        elsewhere = [key for key in of_each if key not in (*ids[0], "0") and of_each[key]]
+        if elsewhere and any(key in (*ids[0], "0") for key in of_each):
+            around.notes.assume(
+                f"{shares.where}: {', '.join(elsewhere)} is deployed elsewhere: only this model's traffic is simulated"
+            )
+        return [1.0]
+    weights = [float(sum(of_each[key] for key in each if key in of_each)) for each in ids]
     if not any(weights):
         raise ParameterError(
             f"read_deployment: traffic_split={shortly(dict(split))} names none of the deployed models: "
@@ -359,6 +385,9 @@ def _batch(found: Fields, model: ModelProfile, notes: Notes) -> BatchTransform:
         notes.unread.append(f"{resources.name('max_replica_count')}: batch prediction does not autoscale")
     tuning = found.inside("manual_batch_tuning_parameters")
     rows = (tuning if tuning is not None else found).whole("batch_size", 64)
+    if resources is not found:
+        resources.ignoring("max_replica_count")
+    found.ignoring(*_SAYS_NOTHING, *_OF_A_JOB, "max_replica_count")
     notes.assume(f"{rows} records at a time go to a replica")
     return built(
         found.where,
