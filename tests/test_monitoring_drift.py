@@ -89,9 +89,17 @@ def test_a_change_after_the_end_is_none() -> None:
 
 def test_each_effect_does_what_it_says() -> None:
     before, reference = PLAIN["income"], LOANS._reference["income"]
-    assert np.allclose(drifted(DataDrift("income", shift=-0.5))["income"], before - 0.5 * reference.std(ddof=0))
-    scaled = drifted(DataDrift("income", scale=3.0))["income"]
-    assert np.allclose(scaled - reference.mean(), 3 * (before - reference.mean()))
+    lower = before - 0.5 * reference.std(ddof=0)
+    assert np.allclose(drifted(DataDrift("income", shift=-0.5))["income"], np.maximum(lower, 0))
+    wider = reference.mean() + 3 * (before - reference.mean())
+    assert (wider < 0).mean() > 0.1, "nobody earns less than nothing"
+    assert np.allclose(drifted(DataDrift("income", scale=3.0))["income"], np.maximum(wider, 0))
+    older = drifted(DataDrift("age", shift=0.4))["age"]
+    assert older.dtype.kind == "i", "an age is a whole number, and a shift is no violation of its type"
+    assert np.allclose(older, PLAIN["age"] + 0.4 * LOANS._reference["age"].std(ddof=0), atol=0.5)
+    below = pd.DataFrame({"balance": [-3.0, 4.0]})
+    found = Stream(Table(below), [DataDrift("balance", shift=-2.0)]).sample(50, seed=1)["balance"]
+    assert found.min() < -8, "what may be below zero may fall further"
     assert np.allclose(drifted(DataDrift("income", unit_factor=0.001))["income"], before / 1000)
     assert (drifted(DataDrift("income", stuck_at=7.0))["income"] == 7).all()
     for share, found in (
@@ -251,6 +259,21 @@ MISTAKES = {
     "no such column": (lambda: Stream(LoanBook(), [DataDrift("incme", shift=1.0)]), "did you mean 'income'"),
     "no such pattern": (lambda: Stream(LoanBook(), [ConceptDrift(pattern={"agee": (1, 2)})]), "did you mean 'age'"),
     "a shift of words": (lambda: Stream(LoanBook(), [DataDrift("purpose", shift=1.0)]), "no column of numbers"),
+    "a word among numbers": (lambda: Stream(LoanBook(), [DataDrift("income", new_category="x")]), "column of numbers"),
+    "words between numbers": (
+        lambda: Stream(LoanBook(), [ConceptDrift(pattern={"purpose": (1, 2)})]),
+        "should be a list of values",
+    ),
+    "numbers as words": (
+        lambda: Stream(LoanBook(), [ConceptDrift(pattern={"income": ["a"]})]),
+        "should be (low, high)",
+    ),
+    "a pattern upside down": (lambda: Stream(LoanBook(), [ConceptDrift(pattern={"income": (5, 2)})]), "5 is higher"),
+    "a pattern of nothing": (lambda: ConceptDrift(pattern={}), "pattern is empty"),
+    "a group of nobody": (
+        lambda: Stream(LoanBook(), [BiasDrift("gender", "wman", quality=0.1)], model=len),
+        "nobody has gender='wman'; did you mean 'woman'",
+    ),
     "no model to bias": (lambda: Stream(LoanBook(), [BiasDrift("gender", "man", quality=0.1)]), "give model="),
     "no boundary": (lambda: Stream(Fraud(), [ConceptDrift(rotate_degrees=10)]), "no boundary to rotate"),
     "no labels": (lambda: Stream(Table(PLAIN[["age"]]), [ConceptDrift(flip=0.1)]), "target="),

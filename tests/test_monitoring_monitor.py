@@ -346,6 +346,25 @@ def test_quality_of_several_classes_and_of_numbers_is_scikit_learns() -> None:
     assert (operators["mae"], operators["r2"]) == ("GreaterThanThreshold", "LessThanThreshold")
 
 
+def test_a_class_is_the_same_however_its_number_came() -> None:
+    """Where a label is missing for a while pandas makes floats of whole numbers: 1.0 is still class 1."""
+    frame = pd.DataFrame({"y": [0.0, 1.0, 2.0, 2.0], "p": [0, 1, 2, 1], "t": [True, False, True, True]})
+    found = monitoring.QualityBaseline.fit(frame, label="y", predicted="p", problem="MulticlassClassification").values
+    assert found["accuracy"] == 0.75
+    assert found["weighted_recall"] == sk.recall_score(frame["y"], frame["p"], average="weighted") == 0.75
+    same = monitoring.QualityBaseline.fit(frame.assign(p=frame["t"] * 1), label="t", predicted="p").values
+    assert same["accuracy"] == 1
+
+
+@pytest.mark.parametrize("problem", ["BinaryClassification", "MulticlassClassification", "Regression"])
+@pytest.mark.parametrize("values", [["x", "y"], [[1], [2]], [1j, 2j], [10**400, 1], [np.inf, 1.0], [1e308, -1e308]])
+def test_columns_that_hold_something_else_are_named(problem: Any, values: list[Any]) -> None:
+    frame = pd.DataFrame({"y": [0, 1], "odd": pd.Series(values, dtype=object)})
+    wanted = {"label": "y", "predicted": "y" if problem == "BinaryClassification" else "odd", "score": "odd"}
+    with pytest.raises(sl.ParameterError, match="column 'odd' should hold numbers"):
+        monitoring.QualityBaseline.fit(frame, **wanted, problem=problem)
+
+
 def test_bias_is_fairnesss_and_its_two_rules_differ() -> None:
     wanted = fairness.posttraining(
         HISTORY, label="defaulted", predicted="prediction", facet="gender", disadvantaged=["woman"]

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from simlib.parameters import ParameterError, nearest
+from simlib.parameters import ParameterError, nearest, shortly
 
 Kind = Literal["categorical", "continuous"]
 
@@ -211,7 +211,7 @@ def _refuse_impossible(column: pd.Series, uniques: list[Any], values: list[Any],
             "its kind 'continuous', a probability in predicted probability_threshold=0.5."
         )
     if {isinstance(unique, str) for unique in uniques}.isdisjoint({isinstance(value, str) for value in values}):
-        shown = ", ".join(repr(unique) for unique in uniques[:4])
+        shown = ", ".join(shortly(unique) for unique in uniques[:4])
         raise ParameterError(f"{nobody}, which holds {shown}{', …' if len(uniques) > 4 else ''}.")
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, SkipValidation
 
+from simlib.monitoring.profiles import LARGEST
 from simlib.parameters import Count, Flag, ParameterError, Positive, Real, checked, shortly
 
 __all__ = [
@@ -38,8 +39,6 @@ __all__ = [
 
 ROBUST = 1.8
 """Deequ's factor: √(−ln(α/2)/2) for α = 0.003, by which a Kolmogorov–Smirnov test of that level would reject."""
-
-_LARGEST = 1e150  # beyond it squares and differences overflow
 
 Sample = SkipValidation[Any]
 Base = Annotated[Real, Field(gt=1)]
@@ -268,8 +267,8 @@ def _of_numbers(owner: str, reference: Any, current: Any, measure: Any) -> float
 
 
 def _check_finite(owner: str, *samples: np.ndarray) -> None:
-    if any(len(x) and np.abs(x).max() > _LARGEST for x in samples):
-        raise ParameterError(f"{owner}: a sample holds an infinite value or one beyond {_LARGEST:g}.")
+    if any(len(x) and np.abs(x).max() > LARGEST for x in samples):
+        raise ParameterError(f"{owner}: a sample holds an infinite value or one beyond {LARGEST:g}.")
 
 
 # --- measures -------------------------------------------------------------------------------------------------------

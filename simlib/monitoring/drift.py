@@ -81,9 +81,20 @@ def _exactly_one(kind: str, effects: Mapping[str, Any]) -> None:
         raise ValueError(f"give exactly one of {', '.join(effects)}; this {kind} gives {len(given)}.")
 
 
+def _possible(changed: np.ndarray, before: pd.Series) -> np.ndarray:
+    """The values as such a column can hold them."""
+    if pd.api.types.is_integer_dtype(before.dtype):
+        changed = np.rint(changed)
+        changed = changed.astype(int) if np.isfinite(changed).all() else changed  # none may be missing
+    return np.maximum(changed, 0) if before.min() >= 0 else changed
+
+
 @config
 class DataDrift(_Coming):
     """A column of the data changes.  Give one effect.
+
+    Changed customers (`shift`, `scale`) stay possible ones: whole numbers stay whole, and what was never below zero
+    stops at zero.
 
     Parameters
     ----------
@@ -94,7 +105,7 @@ class DataDrift(_Coming):
     scale : float
         Values spread so many times as far about their mean.
     new_category : str
-        A value never seen before, in *share* of the rows.
+        A value never seen before, in *share* of the rows; of a column of text.
     unit_factor : float
         Values are recorded in another unit: times this (thousands for ones: 0.001).
     missing : share
@@ -141,6 +152,11 @@ class DataDrift(_Coming):
         return self.new_category is None and self.missing is None
 
     @property
+    def of_text(self) -> bool:
+        """Whether only a column of text can change so."""
+        return self.new_category is not None
+
+    @property
     def what(self) -> str:
         """The change in a few words."""
         if self.shift is not None:
@@ -166,11 +182,11 @@ class DataDrift(_Coming):
             new = u[:, 1] < strength
             return frame.assign(**{self.column: np.where(new, self.new_category, values.to_numpy(object))})
         x = values.to_numpy(dtype=float)
-        before = reference[self.column].to_numpy(dtype=float)
+        before = reference[self.column]
         if self.shift is not None:
-            changed = x + self.shift * before.std() * strength
+            changed = _possible(x + self.shift * float(before.std(ddof=0)) * strength, before)
         elif self.scale is not None:
-            changed = x + (self.scale - 1) * strength * (x - before.mean())
+            changed = _possible(x + (self.scale - 1) * strength * (x - float(before.mean())), before)
         elif self.unit_factor is not None:
             changed = np.where(strength > 0, x * (1 + (self.unit_factor - 1) * strength), x)
         else:
@@ -187,7 +203,7 @@ class ConceptDrift(_Coming):
     rotate_degrees : float
         The boundary between the classes turns by this angle in the plane of the source's two main features.
     flip : share
-        So many labels are the other way round.
+        The chance p of a positive label becomes p + flip (1 − 2 p): as if so many labels were the other way round.
     pattern : dict of column to (low, high) or to a list of values, with *positive*
         Rows that are so in all columns are positive with the chance *positive* from then on: a new fraud, say.
     positive : share
@@ -208,6 +224,8 @@ class ConceptDrift(_Coming):
 
     def __post_init__(self) -> None:
         _exactly_one("drift", {name: getattr(self, name) for name in ("rotate_degrees", "flip", "pattern")})
+        if self.pattern == {}:
+            raise ValueError("pattern is empty, so it would be every row; name a column, or use flip=.")
         self._check_times()
 
     @property
@@ -232,6 +250,25 @@ class ConceptDrift(_Coming):
             level = level * self._such(frame)
             return chance + level * (self.positive - chance)
         return chance
+
+    def check_pattern(self, known: Mapping[str, pd.Series]) -> None:
+        """Whether *known* columns can be as the pattern wants them.
+
+        Raises
+        ------
+        ValueError
+            If one cannot.
+        """
+        for column, wanted in (self.pattern or {}).items():
+            numbers = pd.api.types.is_numeric_dtype(known[column].dtype)
+            if isinstance(wanted, tuple) and not numbers:
+                raise ValueError(f"drifts: {column!r} holds no numbers; its pattern should be a list of values.")
+            if isinstance(wanted, tuple) and wanted[0] > wanted[1]:
+                raise ValueError(
+                    f"drifts: the pattern of {column!r} should be (low, high), and {wanted[0]:g} is higher."
+                )
+            if isinstance(wanted, list) and numbers:
+                raise ValueError(f"drifts: {column!r} holds numbers; its pattern should be (low, high).")
 
     def _such(self, frame: pd.DataFrame) -> np.ndarray:
         such = np.ones(len(frame), dtype=bool)

@@ -2,7 +2,7 @@
 
 Types are those of SageMaker's files.  A value is *Integral* if it is a whole number, *Fractional* if another finite
 number, else *String*; text that reads as a number is one, since captured data travel as CSV.  Infinities are no numbers
-there, so they count as text.
+there, so they count as text, and so does what is beyond `LARGEST`.
 """
 
 import re
@@ -13,6 +13,9 @@ import numpy as np
 import pandas as pd
 
 from simlib.parameters import ParameterError, shortly
+
+LARGEST = 1e150
+"""Of larger numbers not even a standard deviation can be computed: their squares overflow."""
 
 _WHOLE = re.compile(r"[-+]?\d+")
 _FRACTION = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+(\.\d*)?[eE][-+]?\d+)")
@@ -27,7 +30,7 @@ class Profile:
     missing : int
         Rows without a value.
     numbers : ndarray
-        The finite numbers among the values.
+        The numbers among the values.
     whole : int
         How many of them are whole.
     text : Counter
@@ -83,7 +86,7 @@ def profile(column: pd.Series) -> Profile:
 def _of_numbers(column: pd.Series) -> Profile:
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     there = values[~np.isnan(values)]
-    finite = np.isfinite(there)
+    finite = np.abs(there) <= LARGEST
     numbers = there[finite]
     missing = len(values) - len(there)
     # pandas turns whole numbers into floats where some are missing
@@ -116,7 +119,7 @@ def _number(text: str) -> float | None:
     if not (_WHOLE.fullmatch(text) or _FRACTION.fullmatch(text)):
         return None
     number = float(text)
-    return number if np.isfinite(number) else None
+    return number if abs(number) <= LARGEST else None
 
 
 def _counted(column: pd.Series) -> Counter[str]:

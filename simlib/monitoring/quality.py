@@ -21,7 +21,8 @@ import pandas as pd
 from pydantic import SkipValidation
 
 from simlib.monitoring.comparison import Findings, Violation, row_of, table_of
-from simlib.monitoring.profiles import check_frame
+from simlib.monitoring.distances import as_text
+from simlib.monitoring.profiles import LARGEST, check_frame
 from simlib.parameters import NonNegative, ParameterError, Text, checked, config, nearest
 
 Problem = Literal["BinaryClassification", "MulticlassClassification", "Regression"]
@@ -136,8 +137,9 @@ def _quality(frame: pd.DataFrame, label: str, predicted: str, score: str | None,
             raise ParameterError(f"the frame has no column {column!r}; {nearest(column, frame.columns)}")
         if frame[column].isna().any():
             raise ParameterError(f"column {column!r} has missing values; leave those rows out.")
-    y, said = frame[label].to_numpy(), frame[predicted].to_numpy()
-    of = frame[score].to_numpy(dtype=float) if score else None
+    read = {"Regression": _as_numbers, "MulticlassClassification": _as_classes, "BinaryClassification": _as_zero_or_one}
+    y, said = (read[problem](frame[column]) for column in (label, predicted))
+    of = _as_numbers(frame[score]) if score else None
     found = _metrics(y, said, of, problem)
     if len(y) >= ENOUGH_FOR_DEVIATION:
         found |= _deviations(y, said, of, problem, list(found))
@@ -146,14 +148,36 @@ def _quality(frame: pd.DataFrame, label: str, predicted: str, score: str | None,
     return found
 
 
+def _as_numbers(column: pd.Series) -> np.ndarray:
+    try:
+        found = column.to_numpy(dtype=object).astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        found = np.array([math.inf])
+    if not (np.abs(found) <= LARGEST).all():
+        raise ParameterError(f"column {column.name!r} should hold numbers, and none beyond {LARGEST:g}.")
+    return found
+
+
+def _as_classes(column: pd.Series) -> np.ndarray:
+    """Their names; a class is the same whether its number came as 1, as 1.0 or as true."""
+    if pd.api.types.is_any_real_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+        return as_text(column.to_numpy(dtype=np.float64))
+    return as_text(column.to_numpy(dtype=object))
+
+
+def _as_zero_or_one(column: pd.Series) -> np.ndarray:
+    values = column.to_numpy(dtype=object)
+    if not all(isinstance(value, int | float | np.generic) and value in (0, 1) for value in values):
+        raise ParameterError("labels and predictions should be 0 or 1; or give problem='MulticlassClassification'.")
+    return values.astype(int)
+
+
 def _metrics(y: np.ndarray, said: np.ndarray, score: np.ndarray | None, problem: Problem) -> dict[str, float]:
     if problem == "Regression":
         return _of_numbers(y, said)
     if problem == "MulticlassClassification":
         return _of_classes(y, said)
-    if not (np.isin(y, [0, 1]).all() and np.isin(said, [0, 1]).all()):
-        raise ParameterError("labels and predictions should be 0 or 1; or give problem='MulticlassClassification'.")
-    return _of_two(y.astype(int), said.astype(int), score)
+    return _of_two(y, said, score)
 
 
 def _of_two(y: np.ndarray, said: np.ndarray, score: np.ndarray | None) -> dict[str, float]:
@@ -191,12 +215,12 @@ def auc(y: np.ndarray, score: np.ndarray) -> float:
 
 def _of_classes(y: np.ndarray, said: np.ndarray) -> dict[str, float]:
     """Weighted by how often a class is true; a rate that is 0/0 counts 0, as there."""
-    names, counts = np.unique(y.astype(str), return_counts=True)
-    found = {"accuracy": float((y.astype(str) == said.astype(str)).mean())}
+    names, counts = np.unique(y, return_counts=True)
+    found = {"accuracy": float((y == said).mean())}
     weights = counts / counts.sum()
     table = []
     for name in names:
-        is_so, said_so = y.astype(str) == name, said.astype(str) == name
+        is_so, said_so = y == name, said == name
         tp, fp, fn = int((is_so & said_so).sum()), int((~is_so & said_so).sum()), int((is_so & ~said_so).sum())
         rates = (_share(tp, tp + fn), _share(tp, tp + fp), *(_f(beta, tp, fp, fn) for beta in (0.5, 1.0, 2.0)))
         table.append(np.nan_to_num(rates))
@@ -206,10 +230,7 @@ def _of_classes(y: np.ndarray, said: np.ndarray) -> dict[str, float]:
 
 
 def _of_numbers(y: np.ndarray, said: np.ndarray) -> dict[str, float]:
-    try:
-        error, y = said.astype(float) - y.astype(float), y.astype(float)
-    except (TypeError, ValueError):
-        raise ParameterError("labels and predictions of a Regression should be numbers.") from None
+    error = said - y
     total = float(((y - y.mean()) ** 2).sum())
     mse = float((error**2).mean())
     return {

@@ -107,6 +107,20 @@ class Stream:
             raise ValueError(f"drifts: {self._name} has no boundary to rotate; use flip= or pattern=.")
         if isinstance(drift, DataDrift) and drift.of_numbers and not self._is_number(drift.column):
             raise ValueError(f"drifts: {drift.column!r} is no column of numbers; use new_category= or missing=.")
+        if isinstance(drift, DataDrift) and drift.of_text and self._is_number(drift.column):
+            raise ValueError(f"drifts: {drift.column!r} is a column of numbers; use shift= or another effect.")
+        if isinstance(drift, ConceptDrift):
+            drift.check_pattern(self._reference)
+        if isinstance(drift, BiasDrift):
+            self._check_group(drift)
+
+    def _check_group(self, drift: BiasDrift) -> None:
+        values = getattr(self.source, "frame", self._reference)[drift.facet].dropna()
+        own = [each.new_category for each in self.drifts if isinstance(each, DataDrift) and each.column == drift.facet]
+        known = {*values.unique(), *own}
+        if drift.value not in known:
+            others = sorted(map(str, known - {None}))
+            raise ValueError(f"drifts: nobody has {drift.facet}={drift.value!r}; {nearest(drift.value, others[:20])}")
 
     @property
     def _name(self) -> str:
