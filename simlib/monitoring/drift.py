@@ -251,8 +251,8 @@ class ConceptDrift(_Coming):
             return chance + level * (self.positive - chance)
         return chance
 
-    def check_pattern(self, known: Mapping[str, pd.Series]) -> None:
-        """Whether *known* columns can be as the pattern wants them.
+    def check_pattern(self, known: pd.DataFrame) -> None:
+        """Whether the columns of *known* rows can be as the pattern wants them.
 
         Raises
         ------
