@@ -46,7 +46,10 @@ def instance_hours(snapshot: Snapshot) -> float:
     lives = snapshot.instances
     up, gone = np.array(lives["machine_up_s"]), np.minimum(lives["gone_s"], snapshot.end_s)
     variant, counted = np.array(lives["variant"], dtype=int), up < snapshot.end_s
-    begin, end = np.maximum(up, lives.get("free_before_s", 0.0)), np.minimum(gone, lives.get("free_after_s", np.inf))
+    begin, end = (
+        np.maximum(up, lives.get("free_before_s", -np.inf)),
+        np.minimum(gone, lives.get("free_after_s", np.inf)),
+    )
     billed = np.maximum(0.0, end - begin)
     fleets = getattr(snapshot.deployment, "fleets", (snapshot.deployment,) * len(snapshot.variants))
     return math.fsum(

@@ -87,7 +87,7 @@ class Instance:
     in_service_s: float = math.inf
     draining_s: float = math.inf
     gone_s: float = math.inf
-    free_before_s: float = 0.0  # not on the bill until then, nor after
+    free_before_s: float = -math.inf  # not on the bill until then, nor after
     free_after_s: float = math.inf
     ended: str = ""  # "drained", "crashed", "cancelled", "not healthy" or, while it lives, nothing
 
@@ -225,7 +225,7 @@ class Fleet:
 
     def _new(self) -> Instance:
         instance = Instance(len(self.endpoint.instances), self.variant, self.env.now)
-        instance.free_before_s = 0.0 if self.on_bill else math.inf
+        instance.free_before_s = -math.inf if self.on_bill else math.inf
         self.endpoint.instances.append(instance)
         self._may_stay.append(instance)
         self._tell("launching", instance)
