@@ -37,7 +37,7 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 	@echo "== lanes, every array index checked"
 	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$PWD/.venv/numba-boundscheck" \
 		$(IN_VENV) -m pytest tests/test_lanes.py tests/test_containers.py tests/test_queue_lane.py \
-		$(PYTEST_FLAGS)
+		-n 2 --dist load $(PYTEST_FLAGS)
 	@echo "== notebooks"
 	@SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
 		notebooks $$(test ! -d solutions || echo solutions)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 COMMANDS = (
@@ -25,6 +26,15 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one sentence on stderr and exit status 2."""
+    try:
+        args = _arguments(argv)
+        command = import_module(f"simlib.commands.{args.command.replace('-', '_')}")
+        return _run(command, args)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser(
         prog="simlib",
         description="The last mile of machine learning on one simulated clock.",
@@ -33,8 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(f"simlib.commands.{name}").add_parser(subparsers)
-    args = parser.parse_args(argv)
-    command = import_module(f"simlib.commands.{args.command.replace('-', '_')}")
+    return parser.parse_args(argv)
+
+
+def _run(command: ModuleType, args: argparse.Namespace) -> int:
     try:
         status = int(command.run(args))
         sys.stdout.flush()
@@ -42,8 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        return 130
     except (OSError, ValueError) as error:
         if not _can_be_put_right(error):
             raise

@@ -504,7 +504,7 @@ def test_who_is_not_notified_pays_nobody_for_it():
 
 
 def test_nobody_calls_and_nothing_is_paid_at_zero():
-    nobody = workload.poisson(rate=1).between(1e9, 2e9)
+    nobody = workload.poisson(rate=1e-3).between(1e7, 2e7)
     idle = serving.Asynchronous(MODEL, initial_instance_count=0, scaling=(TRACKING, WAKING))
     run = sl.simulate(idle, nobody, days=30)
     run.check()

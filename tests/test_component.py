@@ -158,7 +158,7 @@ def test_asleep_with_no_instance_either_it_wakes_through_both() -> None:
 
 
 def test_idle_for_thirty_days_at_zero_costs_nothing() -> None:
-    nobody = workload.poisson(rate=1).between(1e9, 2e9)
+    nobody = workload.poisson(rate=1e-3).between(1e7, 2e7)
     asleep = deploy(one(copy_count=0), initial_instance_count=0, min_instance_count=0, max_instance_count=1)
     assert sl.simulate(asleep, nobody, days=30).summary()["usd"] == 0.0
     assert sl.simulate(deploy(one()), nobody, days=30).summary()["usd"] > 100

@@ -382,8 +382,8 @@ def test_means_of_queues_differ_by_chance_as_often_as_said() -> None:
 
 
 def test_quantiles_of_queues_differ_by_chance_as_often_as_said() -> None:
-    queues = _queues(150, 8000, 0.6, seed=2)
-    low, high = _bounds(150)
+    queues = _queues(80, 8000, 0.6, seed=2)
+    low, high = _bounds(80)
     assert low < _coverage(queues, figure="p95_s") < high
 
 
