@@ -4,7 +4,8 @@
     reveal("02.p99", 286, unit="ms")           # Your prediction: 120 ms.  The result: 286 ms. …
 
 Predictions lie in ``.simlib/predictions.json`` in the current folder, or in the folder that the environment variable
-``SIMLIB_HOME`` names: the questions, the values and the results, and nothing about who answered.
+``SIMLIB_HOME`` names: the questions, the values and the results, and nothing about who answered.  What is kept is the
+same in every language; what is shown is in the current one (`simlib.languages`).
 """
 
 import html
@@ -21,6 +22,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from simlib.course.wordings import Wording, wording
+from simlib.exercises.words import say
+from simlib.languages import current
 from simlib.parameters import ParameterError, Text, checked, nearest
 
 __all__ = ["predict", "predictions", "reveal"]
@@ -61,7 +65,7 @@ def predict(
     allowed = None if choices is None else [_value(choice, "choices") for choice in choices]
     if value is not None:
         print(_commit(question_id, _chosen(_value(value, "value"), allowed), unit))
-    elif _in_jupyter():
+    elif in_jupyter():
         from IPython.display import display
 
         display(_control(question_id, allowed, unit, prompt))
@@ -86,16 +90,17 @@ def reveal(question_id: Text, answer: Any, *, unit: str = "", explain: str = "")
     explain : str
         A sentence or two on why, printed below.
     """
-    result = _value(answer, "answer")
+    result, language = _value(answer, "answer"), current()
     kept = _read()
     entry = kept.get(question_id)
     if entry is None:
-        print(f"No prediction for {question_id} this time; next time commit one before you look.")
-        print(f"The result: {_shown(result, unit)}.")
+        print(say("no prediction", language, question=question_id))
+        print(say("result", language, result=_told(question_id, result, unit)))
     else:
         unit = unit or entry["unit"]
-        print(f"Your prediction: {_shown(entry['value'], unit)}.  The result: {_shown(result, unit)}.")
-        print(_comparison(entry["value"], result, unit))
+        value, shown = (_told(question_id, each, unit) for each in (entry["value"], result))
+        print(say("both", language, value=value, result=shown))
+        print(_comparison(question_id, entry["value"], result, unit))
         kept[question_id] = entry | {"answer": result, "revealed": True}
         _write(kept)
     if explain:
@@ -146,40 +151,51 @@ def _shown(value: Value, unit: str) -> str:
     return f"{text} {unit}" if unit else text
 
 
-def _comparison(predicted: Value, result: Value, unit: str) -> str:
+def _told(question_id: str, value: Value, unit: str) -> str:
+    """A value with its unit, in the current language."""
+    words = wording(question_id, current())
+    return _shown(words.choice(value) if isinstance(value, str) else value, words.unit(unit))
+
+
+def _comparison(question_id: str, predicted: Value, result: Value, unit: str) -> str:
+    language = current()
     if isinstance(predicted, str) or isinstance(result, str):
-        return "Right!" if str(predicted) == str(result) else "Not yet: now find out what makes the difference."
+        return say("right choice" if str(predicted) == str(result) else "other choice", language)
     if _number(predicted) == _number(result):
-        return "Right on the spot!"
+        return say("same number", language)
     if predicted > 0 and result > 0:
         return _by_ratio(result / predicted)
-    difference = result - predicted
-    return f"The result is {_shown(abs(difference), unit)} {'higher' if difference > 0 else 'lower'} than you thought."
+    difference = _told(question_id, abs(result - predicted), unit)
+    return say("higher" if result > predicted else "lower", language, difference=difference)
 
 
 def _by_ratio(ratio: float) -> str:
-    times = f"the result is {_number(ratio)} times your prediction"
-    if 1 / 1.1 <= ratio <= 1.1:
-        return f"Well judged: {times}."
-    if 1 / 2 <= ratio <= 2:
-        return f"Not far: {times}."
-    return f"A surprise: {times}.  That gap is what there is to learn here."
+    near = "well judged" if 1 / 1.1 <= ratio <= 1.1 else "not far" if 1 / 2 <= ratio <= 2 else "surprise"
+    return say(near, current(), ratio=_number(ratio))
 
 
 def _how_to_commit(question_id: str, choices: list[Value] | None, unit: str, prompt: str) -> str:
+    language, words = current(), wording(question_id, current())
     example = f"sl.predict({question_id!r}, {choices[0] if choices else 1.5!r})".replace("'", '"')
-    lines = [prompt] if prompt else []
+    lines = [words.prompt(prompt, unit)] if prompt else []
     if choices:
-        lines.append(f"Choose one of: {', '.join(map(str, choices))}.")
-    lines.append(f"Commit your prediction{f' in {unit}' if unit else ''} before you go on: {example}")
+        lines.append(say("one of these", language, choices=", ".join(_both(words, choice) for choice in choices)))
+    in_unit = say("in", language, unit=words.unit(unit)) if unit else ""
+    lines.append(say("commit", language, unit=in_unit, example=example))
     entry = _read().get(question_id)
-    return "\n".join([*lines, _saved(entry)] if entry else lines)
+    return "\n".join([*lines, _saved(question_id, entry)] if entry else lines)
+
+
+def _both(words: Wording, choice: Value) -> str:
+    """A choice as it is kept, and as it is said where that differs: outside Jupyter it has to be typed."""
+    said = words.choice(choice) if isinstance(choice, str) else str(choice)
+    return str(choice) if said == str(choice) else f"{choice} ({said})"
 
 
 # --- the control in Jupyter -----------------------------------------------------------------------------------------
 
 
-def _in_jupyter() -> bool:
+def in_jupyter() -> bool:
     """Whether a notebook's kernel runs this; asking must not import IPython where it is not used."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
@@ -190,25 +206,25 @@ def _control(question_id: str, choices: list[Value] | None, unit: str, prompt: s
     """Radio buttons or a number field, a button and a line that says what is saved; all reached by keyboard."""
     import ipywidgets  # type: ignore[import-untyped]
 
+    language, shown = current(), wording(question_id, current())
     entry = _read().get(question_id)
     before = entry["value"] if entry else None
     if choices:
-        options = [(_shown(choice, unit), choice) for choice in choices]
+        options = [(_told(question_id, choice, unit), choice) for choice in choices]
         field = ipywidgets.RadioButtons(options=options, value=before if before in choices else None)
     else:
         number = before if isinstance(before, int | float) else 0.0
-        field = ipywidgets.FloatText(value=number, description=unit, layout={"width": "16em"})
-    save = ipywidgets.Button(description="Save", tooltip="Keep this prediction")
-    line = ipywidgets.HTML(html.escape(_saved(entry) if entry else "Not saved yet."))
+        field = ipywidgets.FloatText(value=number, description=shown.unit(unit), layout={"width": "16em"})
+    save = ipywidgets.Button(description=say("save", language), tooltip=say("save tip", language))
+    line = ipywidgets.HTML(html.escape(_saved(question_id, entry) if entry else say("not saved", language)))
     field.disabled = save.disabled = bool(entry and entry["revealed"])
 
     def on_click(_: object) -> None:
-        line.value = html.escape(
-            "Choose one first." if field.value is None else _commit(question_id, field.value, unit)
-        )
+        nothing = field.value is None
+        line.value = html.escape(say("choose first", language) if nothing else _commit(question_id, field.value, unit))
 
     save.on_click(on_click)
-    words = [ipywidgets.HTML(html.escape(prompt))] if prompt else []
+    words = [ipywidgets.HTML(html.escape(shown.prompt(prompt, unit)))] if prompt else []
     return ipywidgets.VBox([*words, field, save, line])
 
 
@@ -222,12 +238,12 @@ def _commit(question_id: str, value: Value, unit: str) -> str:
     if entry is None or not entry["revealed"]:
         entry = kept[question_id] = {"value": value, "unit": unit, "answer": None, "revealed": False}
         _write(kept)
-    return _saved(entry)
+    return _saved(question_id, entry)
 
 
-def _saved(entry: dict[str, Any]) -> str:
-    text = _shown(entry["value"], entry["unit"])
-    return f"Revealed already; your prediction stays: {text}" if entry["revealed"] else f"Saved: {text}"
+def _saved(question_id: str, entry: dict[str, Any]) -> str:
+    value = _told(question_id, entry["value"], entry["unit"])
+    return say("stays" if entry["revealed"] else "saved", current(), value=value)
 
 
 def _path() -> Path:

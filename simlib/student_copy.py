@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simlib.course.editions import edition, read
+from simlib.languages import Language
 from simlib.parameters import ParameterError
 
 STATE = Path(".simlib", "handed-out.json")
@@ -72,7 +74,7 @@ class Report:
         return [*self.warnings, first, *kept]
 
 
-def make_work_copy(source: Path, target: Path) -> Report:
+def make_work_copy(source: Path, target: Path, language: Language = "en") -> Report:
     """Make or refresh the learner's copy of the notebooks and exercises.
 
     Parameters
@@ -81,6 +83,8 @@ def make_work_copy(source: Path, target: Path) -> Report:
         The course's folder, with `notebooks/` and perhaps `exercises/`.
     target
         The learner's folder, `work/`: the notebooks lie in it, the exercises in its `exercises/`.
+    language
+        Of texts and messages; code is the same in each.
 
     Raises
     ------
@@ -90,14 +94,14 @@ def make_work_copy(source: Path, target: Path) -> Report:
         If a notebook of the course is not one.
     """
     _require_notebooks(source)
-    files = {}
+    files: dict[str, bytes] = {}
     for folder, under in (("notebooks", Path()), ("exercises", Path("exercises"))):
-        for name, content in _course_files(source / folder, under).items():
+        for name, content in _course_files(source / folder, under, language).items():
             files[name] = content.replace(*LINKS_IN_WORK[folder]) if name.endswith(".ipynb") else content
-    return _hand_out(files, target)
+    return _hand_out(files | _spoken(files, language), target)
 
 
-def make_student_copy(source: Path, target: Path) -> Report:
+def make_student_copy(source: Path, target: Path, language: Language = "en") -> Report:
     """Make or refresh what a teacher hands out: the course and simlib, without solutions, tests or grading.
 
     Parameters
@@ -106,6 +110,8 @@ def make_student_copy(source: Path, target: Path) -> Report:
         The repository's folder.
     target
         A new or empty folder, or one that this function made before.
+    language
+        Of texts and messages; code is the same in each.
 
     Raises
     ------
@@ -121,8 +127,8 @@ def make_student_copy(source: Path, target: Path) -> Report:
         raise FileExistsError(f"{target} exists and is no student copy; name a new or an empty folder.")
     files = {name: (source / name).read_bytes() for name in SET_UP_FILES if (source / name).is_file()}
     for folder in ("notebooks", "exercises", "simlib"):
-        files |= _course_files(source / folder, Path(folder))
-    return _hand_out(files, target)
+        files |= _course_files(source / folder, Path(folder), language)
+    return _hand_out(files | _spoken(files, language), target)
 
 
 # --- what is handed out ---------------------------------------------------------------------------------------------
@@ -133,10 +139,18 @@ def _require_notebooks(source: Path) -> None:
         raise FileNotFoundError(f"{source} has no folder notebooks/, so there is nothing to copy.")
 
 
-def _course_files(folder: Path, under: Path) -> dict[str, bytes]:
+def _spoken(files: Mapping[str, bytes], language: Language) -> dict[str, bytes]:
+    """Beside notebooks in another language than English, which one the library speaks there (`simlib.languages`)."""
+    if language == "en":
+        return {}
+    folders = {Path(name).parent for name in files if name.endswith(".ipynb")}
+    return {(folder / ".simlib" / "language").as_posix(): f"{language}\n".encode() for folder in folders}
+
+
+def _course_files(folder: Path, under: Path, language: Language) -> dict[str, bytes]:
     """The files below *folder* by the name they get, notebooks without outputs."""
     return {
-        (under / path.relative_to(folder)).as_posix(): _without_outputs(path)
+        (under / path.relative_to(folder)).as_posix(): without_outputs(path, language)
         if path.suffix == ".ipynb"
         else path.read_bytes()
         for path in _walk(folder)
@@ -157,10 +171,16 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _without_outputs(path: Path) -> bytes:
-    """The notebook as a learner gets it: no outputs, no counts, nothing folded away when he makes his own."""
+def without_outputs(path: Path, language: Language = "en") -> bytes:
+    """The notebook as a learner gets it: in *language*, no outputs, no counts, nothing folded away.
+
+    Raises
+    ------
+    ParameterError
+        If it is not a notebook.
+    """
     try:
-        notebook = json.loads(path.read_bytes())
+        notebook = edition(read(path), language)
         for cell in notebook["cells"]:
             _clear(cell)
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -214,7 +234,7 @@ def _hand_out(files: Mapping[str, bytes], target: Path) -> Report:
     for name in sorted(handed_out.keys() - files.keys()):
         _retire(target / name, name, handed_out[name], report)
     state = {"format": FORMAT, "fingerprints": {name: mark for name, mark in remembered.items() if mark}}
-    _write(target / STATE, (json.dumps(state, indent=1, sort_keys=True) + "\n").encode())
+    write(target / STATE, (json.dumps(state, indent=1, sort_keys=True) + "\n").encode())
     return report
 
 
@@ -222,7 +242,7 @@ def _place(path: Path, name: str, content: bytes, handed_out: str | None, report
     """Write one file unless it is the learner's; its fingerprint to remember, None if it was never handed out."""
     new = fingerprint(name, content)
     if not os.path.lexists(path):
-        _write(path, content)
+        write(path, content)
         report.added.append(name)
         return new
     current = fingerprint(name, path.read_bytes()) if path.is_file() else None
@@ -232,7 +252,7 @@ def _place(path: Path, name: str, content: bytes, handed_out: str | None, report
         if new != handed_out:
             report.kept.append(name)
         return handed_out
-    _write(path, content)
+    write(path, content)
     report.updated.append(name)
     return new
 
@@ -264,7 +284,7 @@ def _read_state(target: Path, report: Report) -> dict[str, str]:
         return {}
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     """Write whole or not at all: a copy that is interrupted leaves no half notebook."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

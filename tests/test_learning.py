@@ -233,7 +233,7 @@ def test_after_the_reveal_the_control_is_closed(home: Path) -> None:
 
 def test_in_a_notebook_the_control_is_displayed(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[object] = []
-    monkeypatch.setattr(learning, "_in_jupyter", lambda: True)
+    monkeypatch.setattr(learning, "in_jupyter", lambda: True)
     monkeypatch.setattr("IPython.display.display", shown.append)
     predict("08.s1", choices=CHOICES)
     assert isinstance(shown[0], ipywidgets.VBox)
@@ -241,4 +241,4 @@ def test_in_a_notebook_the_control_is_displayed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_outside_a_notebook_nothing_of_jupyter_is_needed() -> None:
-    assert not learning._in_jupyter()
+    assert not learning.in_jupyter()

@@ -1,16 +1,25 @@
-"""`simlib release`: the student's notebooks from the one source of each exercise."""
+"""`simlib release`: the student's notebooks, in English or Spanish, from the one source of each."""
 
 import argparse
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from simlib.commands import Subparsers
+from simlib.parameters import ParameterError
+
+if TYPE_CHECKING:
+    from simlib.languages import Language
 
 EXAMPLES = """examples:
   simlib release                                 every solutions/NN-….ipynb → exercises/NN-….ipynb
   simlib release solutions/02*.ipynb --lang es --out espanol
+  simlib release notebooks/*.ipynb --lang es --out espanol       the course's notebooks, without outputs
   simlib release solutions/02*.ipynb --individual students.txt --out handout    one folder a student
   simlib release --check                         write nothing; status 1 if an exercise is not what its source says
-  simlib release solutions/02*.ipynb --translated    the Spanish twins fit today's English: mark them so
+  simlib release solutions/02*.ipynb --translated    the Spanish twins fit today's English: mark them so; notebooks and
+                                                 the words in simlib/course/*.toml may be named as well
 """
 COURSE = Path(__file__).resolve().parents[2]
 
@@ -19,8 +28,8 @@ def add_parser(subparsers: Subparsers) -> None:
     """Describe the subcommand."""
     parser = subparsers.add_parser(
         "release",
-        help="write the student's notebooks from the one source of each exercise",
-        description="Take solutions, hidden cases and rubrics out; the same source gives the same bytes.",
+        help="write the student's notebooks from the one source of each exercise or notebook",
+        description="Take solutions, hidden cases, rubrics and outputs out; the same source gives the same bytes.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -34,29 +43,62 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write, compare or mark; one line for each notebook."""
-    from simlib.parameters import ParameterError
-
-    try:
-        from simlib.grading.release import mark_twins, release, release_individually
-    except ImportError:
-        raise ParameterError("this is a student's copy: exercises are released from the full repository.") from None
     sources = args.sources or sorted((COURSE / "solutions").glob("*.ipynb"))
     out = args.out or COURSE / "exercises"
     if not sources:
         raise ParameterError("there are no sources in solutions/: name one.")
     if args.translated:
         for path in sources:
-            print(f"{path.name}: {mark_twins(path)} twins marked.")
+            print(f"{path.name}: {_mark_twins(path)} twins marked.")
         return 0
     if args.check:
-        return _compare(sources, out, args.lang)
+        return _compare([path for path in sources if _is_exercise(path)], out, args.lang)
     for path in sources:
-        if args.individual:
-            written = release_individually(path, out, _students(args.individual), args.lang)
-            print(f"{path.name}: {len(written)} variants in {out}.")
-        else:
-            print(release(path, out, args.lang))
+        _release(path, out, args)
     return 0
+
+
+def _release(path: Path, out: Path, args: argparse.Namespace) -> None:
+    if not _is_exercise(path):
+        if args.individual or not args.out:
+            raise ParameterError(f"{path.name} is no exercise: name a folder for it with --out, and no --individual.")
+        print(_release_notebook(path, out, args.lang))
+        return
+    grading = _grading()
+    if args.individual:
+        written = grading.release_individually(path, out, _students(args.individual), args.lang)
+        print(f"{path.name}: {len(written)} variants in {out}.")
+    else:
+        print(grading.release(path, out, args.lang))
+
+
+def _release_notebook(path: Path, out: Path, language: "Language") -> Path:
+    from simlib.student_copy import write, without_outputs
+
+    write(out / path.name, without_outputs(path, language))
+    return out / path.name
+
+
+def _mark_twins(path: Path) -> int:
+    from simlib.course import editions, words
+
+    if path.suffix == ".toml":
+        return words.mark_twins(path)
+    return _grading().mark_twins(path) if _is_exercise(path) else editions.mark_twins(path)
+
+
+def _is_exercise(path: Path) -> bool:
+    """Whether a source is one of `simlib.grading.source`: it has a cell for its teacher."""
+    from simlib.course import editions
+
+    return any("teacher" in cell["metadata"].get("tags", ()) for cell in editions.read(path)["cells"])
+
+
+def _grading() -> ModuleType:
+    try:
+        return import_module("simlib.grading.release")
+    except ImportError:
+        raise ParameterError("this is a student's copy: exercises are released from the full repository.") from None
 
 
 def _compare(sources: list[Path], out: Path, language: str) -> int:

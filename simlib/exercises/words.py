@@ -1,4 +1,4 @@
-"""What a student is told, in both languages: by `check` at once, and by the feedback after grading."""
+"""What a student is told, in both languages: by `check` and `reveal` at once, by feedback after grading."""
 
 from simlib.languages import Language
 
@@ -50,6 +50,57 @@ WORDS: dict[str, dict[Language, str]] = {
     "given changed": {
         "en": "Note: `given` is not as it was handed out; the examples hold for the original numbers.",
         "es": "Aviso: `given` no está como se entregó; los ejemplos valen para los números originales.",
+    },
+    # predictions
+    "one of these": {"en": "Choose one of: {choices}.", "es": "Elige una: {choices}."},
+    "commit": {
+        "en": "Commit your prediction{unit} before you go on: {example}",
+        "es": "Apunta tu predicción{unit} antes de seguir: {example}",
+    },
+    "in": {"en": " in {unit}", "es": " en {unit}"},
+    "save": {"en": "Save", "es": "Guardar"},
+    "save tip": {"en": "Keep this prediction", "es": "Guardar esta predicción"},
+    "not saved": {"en": "Not saved yet.", "es": "Aún sin guardar."},
+    "choose first": {"en": "Choose one first.", "es": "Elige una primero."},
+    "saved": {"en": "Saved: {value}", "es": "Guardado: {value}"},
+    "stays": {
+        "en": "Revealed already; your prediction stays: {value}",
+        "es": "El resultado ya se ha visto; tu predicción queda como estaba: {value}",
+    },
+    "no prediction": {
+        "en": "No prediction for {question} this time; next time commit one before you look.",
+        "es": "Esta vez no hay predicción para {question}; la próxima, apunta una antes de mirar.",
+    },
+    "result": {"en": "The result: {result}.", "es": "El resultado: {result}."},
+    "both": {
+        "en": "Your prediction: {value}.  The result: {result}.",
+        "es": "Tu predicción: {value}.  El resultado: {result}.",
+    },
+    "right choice": {"en": "Right!", "es": "¡Correcto!"},
+    "other choice": {
+        "en": "Not yet: now find out what makes the difference.",
+        "es": "Todavía no: averigua ahora dónde está la diferencia.",
+    },
+    "same number": {"en": "Right on the spot!", "es": "¡Justo en el clavo!"},
+    "higher": {
+        "en": "The result is {difference} higher than you thought.",
+        "es": "El resultado es {difference} más alto de lo que pensabas.",
+    },
+    "lower": {
+        "en": "The result is {difference} lower than you thought.",
+        "es": "El resultado es {difference} más bajo de lo que pensabas.",
+    },
+    "well judged": {
+        "en": "Well judged: the result is {ratio} times your prediction.",
+        "es": "Bien calculado: el resultado es {ratio} veces tu predicción.",
+    },
+    "not far": {
+        "en": "Not far: the result is {ratio} times your prediction.",
+        "es": "No está lejos: el resultado es {ratio} veces tu predicción.",
+    },
+    "surprise": {
+        "en": "A surprise: the result is {ratio} times your prediction.  That gap is what there is to learn here.",
+        "es": "Una sorpresa: el resultado es {ratio} veces tu predicción.  Esa distancia es lo que aquí se aprende.",
     },
     # policies
     "policy keys": {

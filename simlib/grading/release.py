@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from simlib.exercises.kept import KEY
 from simlib.grading.source import BEGIN, END, Cell, Source, read
-from simlib.languages import Language, fault, mark, twin
+from simlib.course.editions import edition
+from simlib.languages import LANGUAGES, Language, fault, mark
 from simlib.parameters import ParameterError
 
 STUB = "...  # your answer"
@@ -27,16 +28,17 @@ def exercise_bytes(source: Source, language: Language = "en", student: str = "")
     source
         The source as `read` gives it; with another `given` for a student's own variant.
     language
-        Of texts; code cells are the same in each.
+        Of texts; code cells are the same in each.  The English one keeps its Spanish twins, so that a student's copy
+        can be made from it in either language.
     student
         Whose variant it is, kept in the notebook's metadata.
     """
-    cells = list(_cells(source, language, student))
-    about: dict[str, Any] = {"exercise": source.name, "language": language}
+    cells = list(_cells(source, student))
+    about: dict[str, Any] = {"exercise": source.name, "language": "en"}
     if student:
         about["student"] = student
     about[KEY] = public_examples(source)
-    notebook = {
+    notebook: dict[str, Any] = {
         "cells": cells,
         "metadata": {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -46,6 +48,8 @@ def exercise_bytes(source: Source, language: Language = "en", student: str = "")
         "nbformat": 4,
         "nbformat_minor": 5,
     }
+    if language != "en":
+        notebook = edition(notebook, language)
     return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -100,7 +104,7 @@ def mark_twins(path: Path) -> int:
 # --- cells ----------------------------------------------------------------------------------------------------------
 
 
-def _cells(source: Source, language: Language, student: str) -> Iterator[dict[str, Any]]:
+def _cells(source: Source, student: str) -> Iterator[dict[str, Any]]:
     is_first = True
     for cell in source.cells:
         if cell.role == "teacher":
@@ -111,19 +115,24 @@ def _cells(source: Source, language: Language, student: str) -> Iterator[dict[st
             if source.questions[cell.question].kind != "open":
                 yield _code(f"{cell.question}-check", f'check("{cell.question}")', {"editable": False})
         elif cell.role == "answer":
-            yield _answer(cell, language)
+            yield _answer(cell)
         elif cell.is_code:
             yield _code(cell.id, cell.text, {})
         else:
-            yield _text(cell.id, twin(cell.text, cell.metadata, language), {})
+            yield _text(cell.id, cell.text, _spanish(cell.metadata))
 
 
-def _answer(cell: Cell, language: Language) -> dict[str, Any]:
+def _spanish(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {"es": metadata["es"]} if "es" in metadata else {}
+
+
+def _answer(cell: Cell) -> dict[str, Any]:
     metadata = {"simlib": {"question": cell.question}, "deletable": False}
     identity = f"{cell.question}-answer"
     if cell.is_code:
         return _code(identity, stub(cell), metadata)
-    return _text(identity, without_solution(cell.text, OPEN_STUB[language]), metadata)
+    english, spanish = (without_solution(cell.text, OPEN_STUB[language]) for language in LANGUAGES)
+    return _text(identity, english, metadata | {"es": {"text": spanish, "of": mark(english)}})
 
 
 def stub(cell: Cell) -> str:

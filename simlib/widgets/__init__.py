@@ -17,6 +17,7 @@ from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 from simlib.widgets.fair import FAIRNESS_TRADE_OFF as fairness_trade_off
 from simlib.widgets.night import BATCH_GANTT as batch_gantt
 from simlib.widgets.pipeline import PIPELINE_GANTT as pipeline_gantt
+from simlib.widgets.platform import PLATFORM_CHOICE as platform_choice
 from simlib.widgets.queue import QUEUE_AND_LATENCY as queue_and_latency
 from simlib.widgets.scaling import AUTOSCALER as autoscaler
 
@@ -33,6 +34,7 @@ __all__ = [
     "drift_injector",
     "fairness_trade_off",
     "pipeline_gantt",
+    "platform_choice",
     "queue_and_latency",
     "summarised",
     "value",
@@ -50,6 +52,7 @@ EXPLORERS = {
         pipeline_gantt,
         async_backlog,
         batch_gantt,
+        platform_choice,
     )
 }
 """All of them by name, in the order of the course's needs."""

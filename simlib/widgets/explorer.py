@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 import simlib as sl
-from simlib import experiments, fairness, mlops, monitoring, serving, workload
+from simlib import experiments, fairness, mlops, monitoring, platforms, serving, workload
 from simlib.serving import limits
 from simlib.widgets import Answer, summarised, value
 """
@@ -178,7 +178,9 @@ class Explorer:
 
 
 def shortly_told(number: float) -> str:
-    """Three digits that matter, without powers of ten."""
+    """Three digits that matter, without powers of ten; what is only rounding is 0."""
+    if abs(number) < 1e-12:
+        return "0"
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
