@@ -13,7 +13,7 @@ from typing import NoReturn
 
 COMMANDS = (
     *("compare", "validate", "serve", "last_mile", "release", "grade", "new_assignment", "forget"),
-    *("student_copy", "doctor"),
+    *("student_copy", "poll", "quiz", "doctor"),
 )
 
 

@@ -24,7 +24,7 @@ import pandas as pd
 
 from simlib.course.wordings import Wording, wording
 from simlib.exercises.words import say
-from simlib.languages import current
+from simlib.languages import Language, current
 from simlib.parameters import ParameterError, Text, checked, nearest
 
 __all__ = ["predict", "predictions", "reveal"]
@@ -95,10 +95,10 @@ def reveal(question_id: Text, answer: Any, *, unit: str = "", explain: str = "")
     entry = kept.get(question_id)
     if entry is None:
         print(say("no prediction", language, question=question_id))
-        print(say("result", language, result=_told(question_id, result, unit)))
+        print(say("result", language, result=told(question_id, result, unit)))
     else:
         unit = unit or entry["unit"]
-        value, shown = (_told(question_id, each, unit) for each in (entry["value"], result))
+        value, shown = (told(question_id, each, unit) for each in (entry["value"], result))
         print(say("both", language, value=value, result=shown))
         print(_comparison(question_id, entry["value"], result, unit))
         kept[question_id] = entry | {"answer": result, "revealed": True}
@@ -151,9 +151,9 @@ def _shown(value: Value, unit: str) -> str:
     return f"{text} {unit}" if unit else text
 
 
-def _told(question_id: str, value: Value, unit: str) -> str:
-    """A value with its unit, in the current language."""
-    words = wording(question_id, current())
+def told(question_id: str, value: Value, unit: str, language: Language | None = None) -> str:
+    """A value with its unit, in *language* or in the current one."""
+    words = wording(question_id, language or current())
     return _shown(words.choice(value) if isinstance(value, str) else value, words.unit(unit))
 
 
@@ -165,7 +165,7 @@ def _comparison(question_id: str, predicted: Value, result: Value, unit: str) ->
         return say("same number", language)
     if predicted > 0 and result > 0:
         return _by_ratio(result / predicted)
-    difference = _told(question_id, abs(result - predicted), unit)
+    difference = told(question_id, abs(result - predicted), unit)
     return say("higher" if result > predicted else "lower", language, difference=difference)
 
 
@@ -210,7 +210,7 @@ def _control(question_id: str, choices: list[Value] | None, unit: str, prompt: s
     entry = _read().get(question_id)
     before = entry["value"] if entry else None
     if choices:
-        options = [(_told(question_id, choice, unit), choice) for choice in choices]
+        options = [(told(question_id, choice, unit), choice) for choice in choices]
         field = ipywidgets.RadioButtons(options=options, value=before if before in choices else None)
     else:
         number = before if isinstance(before, int | float) else 0.0
@@ -242,7 +242,7 @@ def _commit(question_id: str, value: Value, unit: str) -> str:
 
 
 def _saved(question_id: str, entry: dict[str, Any]) -> str:
-    value = _told(question_id, entry["value"], entry["unit"])
+    value = told(question_id, entry["value"], entry["unit"])
     return say("stays" if entry["revealed"] else "saved", current(), value=value)
 
 
@@ -255,7 +255,7 @@ def _read() -> dict[str, dict[str, Any]]:
     path = _path()
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return {str(question): _entry(entry) for question, entry in kept.items()}
+        return {str(question): entry_of(entry) for question, entry in kept.items()}
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError, KeyError):
@@ -265,7 +265,8 @@ def _read() -> dict[str, dict[str, Any]]:
         raise ParameterError(f"predictions cannot be read from {str(path)!r} ({error.strerror}).") from None
 
 
-def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+def entry_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """One kept prediction, checked: value, unit, answer, revealed; any fault raises as the checks do."""
     answer = None if entry["answer"] is None else _value(entry["answer"], "answer")
     value = _value(entry["value"], "value")
     return {"value": value, "unit": str(entry["unit"]), "answer": answer, "revealed": bool(entry["revealed"])}

@@ -17,6 +17,7 @@ CHOICES = ["serverless", "real-time", "batch"]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("SIMLIB_HOME", str(folder))
+    monkeypatch.setenv("SIMLIB_LANG", "en")
     return folder
 
 
@@ -242,3 +243,29 @@ def test_in_a_notebook_the_control_is_displayed(monkeypatch: pytest.MonkeyPatch)
 
 def test_outside_a_notebook_nothing_of_jupyter_is_needed() -> None:
     assert not learning.in_jupyter()
+
+
+# --- in Spanish -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_shown_is_spanish_and_what_is_kept_is_the_same(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("SIMLIB_LANG", "es")
+    choices = ["as often as men", "about twice as often", "less often than men"]
+    predict("10.s1", choices=choices, prompt="Deserving women are refused")
+    assert "A las mujeres que merecen el préstamo se les niega" in capsys.readouterr().out
+    predict("10.s1", choices[1], choices=choices)
+    reveal("10.s1", choices[1])
+    assert capsys.readouterr().out == (
+        "Guardado: cerca del doble\nTu predicción: cerca del doble.  El resultado: cerca del doble.\n¡Correcto!\n"
+    )
+    assert _kept(home)["10.s1"]["value"] == choices[1]
+
+
+def test_a_question_that_has_changed_is_asked_in_english(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("SIMLIB_LANG", "es")
+    predict("10.s1", prompt="Deserving women are refused a loan")
+    assert "Deserving women are refused a loan" in capsys.readouterr().out

@@ -73,7 +73,7 @@ def _release(path: Path, out: Path, args: argparse.Namespace) -> None:
 
 
 def _release_notebook(path: Path, out: Path, language: "Language") -> Path:
-    from simlib.student_copy import write, without_outputs
+    from simlib.student_copy import without_outputs, write
 
     write(out / path.name, without_outputs(path, language))
     return out / path.name

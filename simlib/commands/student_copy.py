@@ -32,6 +32,10 @@ def run(args: argparse.Namespace) -> int:
     """Make the copy and say what was done."""
     from simlib.student_copy import make_student_copy, make_work_copy
 
-    report = make_work_copy(COURSE, COURSE / "work", args.lang) if args.work else make_student_copy(COURSE, args.folder, args.lang)
+    report = (
+        make_work_copy(COURSE, COURSE / "work", args.lang)
+        if args.work
+        else make_student_copy(COURSE, args.folder, args.lang)
+    )
     print("\n".join(report.sentences()))
     return 0

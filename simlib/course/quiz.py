@@ -63,6 +63,11 @@ class Item:
     tolerance: float = 0.0
 
     @property
+    def notebook(self) -> str:
+        """The number of the notebook that it asks about: "04", "A1"."""
+        return self.name[1:3].upper()
+
+    @property
     def is_number(self) -> bool:
         """Whether a number is asked for."""
         return not math.isnan(self.answer)
@@ -107,11 +112,12 @@ def items() -> Mapping[str, Item]:
 
 
 def _item(name: str, words: Mapping[str, Any]) -> Item:
-    texts = [
+    english, spanish = (
         Text(each["ask"], each["why"], each.get("right", ""), tuple(each.get("wrong", ())))
         for each in (words["en"], words["es"])
-    ]
-    return Item(name, *texts, words["of"], float(words.get("answer", math.nan)), float(words.get("tolerance", 0)))
+    )
+    answer, tolerance = float(words.get("answer", math.nan)), float(words.get("tolerance", 0))
+    return Item(name, english, spanish, words["of"], answer, tolerance)
 
 
 def item(name: str) -> Item:
@@ -138,7 +144,7 @@ def ask(*names: str) -> None:
 
         display(sheet(asked, language))
     else:
-        print("\n\n".join(_printed(each, language) for each in asked))
+        print("\n\n".join(printed(each, language) for each in asked))
 
 
 def said(item: Item, given: str | float, language: Language) -> str:
@@ -170,7 +176,7 @@ _WORDS: Mapping[str, Mapping[Language, str]] = {
 }
 
 
-def _printed(item: Item, language: Language) -> str:
+def printed(item: Item, language: Language) -> str:
+    """An item as plain text."""
     lines = [item.text(language).ask, *(f"  - {choice}" for choice in item.choices(language))]
     return "\n".join(lines)
-

@@ -102,6 +102,20 @@ WORDS: dict[str, dict[Language, str]] = {
         "en": "A surprise: the result is {ratio} times your prediction.  That gap is what there is to learn here.",
         "es": "Una sorpresa: el resultado es {ratio} veces tu predicción.  Esa distancia es lo que aquí se aprende.",
     },
+    # the poll of a class
+    "poll answer": {"en": "simulated: {value}", "es": "simulado: {value}"},
+    "poll no answer": {
+        "en": "Nobody has seen the result yet.",
+        "es": "Nadie ha visto todavía el resultado.",
+    },
+    "poll left out": {
+        "en": "{count} of another kind than most are left out.",
+        "es": "Se dejan fuera {count}, de otro tipo que la mayoría.",
+    },
+    "poll files": {
+        "en": "{files} files read, {broken} with something wrong.",
+        "es": "{files} archivos leídos, {broken} con algún fallo.",
+    },
     # policies
     "policy keys": {
         "en": "{question}: a policy is a dictionary with {known}; got {got}.",

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from simlib.course.editions import edition
 from simlib.exercises.kept import KEY
 from simlib.grading.source import BEGIN, END, Cell, Source, read
-from simlib.course.editions import edition
 from simlib.languages import LANGUAGES, Language, fault, mark
 from simlib.parameters import ParameterError
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def platform_choice(cloud: str, existing: int, tools: int, team: int, needs: int) -> Answer:
-    """A company that works in BigQuery, knows Designer and needs TPUs; the knobs weigh.  No weight at all counts as equal ones."""
+    """A company that works in BigQuery, knows Designer and needs TPUs; with no weight at all, equal ones."""
     company = platforms.Company(
         {"AWS": "aws", "Google Cloud": "google", "Azure": "azure"}.get(cloud),  # type: ignore[arg-type]
         tools=("BigQuery", "Looker"),
@@ -25,7 +25,7 @@ def platform_choice(cloud: str, existing: int, tools: int, team: int, needs: int
         "project's needs": needs,
     }
     found = platforms.decide(company, weights if any(weights.values()) else None)
-    names = {"sagemaker": "SageMaker", "vertex": "Vertex AI", "azureml": "Azure ML"}
+    names: dict[Any, str] = {"sagemaker": "SageMaker", "vertex": "Vertex AI", "azureml": "Azure ML"}
     numbers = summarised({f"{names[name]}: score": [score, score] for name, score in found.totals.items()})
     first, second = (names[name] for name in found.totals.index[:2])
     finding = (

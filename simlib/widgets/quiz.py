@@ -32,9 +32,7 @@ def _asked(number: int, item: "Item", language: Language) -> w.VBox:
 
     def answered(_: object) -> None:
         nothing = field.value in (None, "")
-        line.value = html.escape(
-            quiz.words("choose", language) if nothing else quiz.said(item, field.value, language)
-        )
+        line.value = html.escape(quiz.words("choose", language) if nothing else quiz.said(item, field.value, language))
 
     button.on_click(answered)
     return w.VBox([heading, field, button, line])
