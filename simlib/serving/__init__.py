@@ -11,6 +11,7 @@ from simlib.serving.devices import measured, measured_inference
 from simlib.serving.edge import Compiled, Devices, Edge, Link, Samples, Update
 from simlib.serving.fleet import InstanceLife
 from simlib.serving.hardware import speed_of
+from simlib.serving.interruptible import Interruptible
 from simlib.serving.multimodel import MultiModel
 from simlib.serving.packages import Package, PackageRefusedError, pack
 from simlib.serving.realtime import RealTime, Retry, Variant
@@ -34,6 +35,7 @@ __all__ = [
     "Edge",
     "InferenceComponent",
     "InstanceLife",
+    "Interruptible",
     "Linear",
     "Link",
     "MultiModel",

@@ -9,6 +9,7 @@ from pydantic import Field
 from simlib import pricing
 from simlib.model import Law, ModelProfile, lognormal
 from simlib.parameters import Count, NonNegative, Positive, Share, Text, Whole, config
+from simlib.serving.interruptible import Interruptible
 
 if TYPE_CHECKING:
     from simlib.serving.transform import TransformJobs
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from simlib.workload import Workload
 
 Retries = Annotated[Whole, Field(le=100)]
+Threshold = Annotated[int, Field(ge=-1, strict=True)]
 
 
 @config
@@ -53,6 +55,12 @@ class BatchTransform:
         An attempt that takes longer is given up [s]; 600 on SageMaker unless told otherwise, 3600 at most.
     invocations_max_retries : int
         How often a request that failed is sent again; 3 on SageMaker, which is also its most.
+    error_threshold : int
+        Files that may fail before the job is ended; -1: any number (Azure ML: `error_threshold`, which counts files).
+    interruptible : Interruptible or None
+        Machines that cost less and may be taken back (Azure ML: low priority).  What a machine had in hand is sent
+        again by the one that replaces it, from the start; where every machine is gone at once, the job is cancelled
+        (Azure ML, low-priority batch).  Needs split_type=None.
     request_overhead_s : float
         What each request takes besides its records [s].  Assumption.
     bad_records : float
@@ -78,6 +86,8 @@ class BatchTransform:
     files_per_request: Count = field(default=1, kw_only=True)
     invocations_timeout_s: Positive = field(default=600.0, kw_only=True)
     invocations_max_retries: Retries = field(default=3, kw_only=True)
+    error_threshold: Threshold = field(default=-1, kw_only=True)
+    interruptible: Interruptible | None = field(default=None, kw_only=True)
     request_overhead_s: NonNegative = field(default=0.0, kw_only=True)
     bad_records: Share = field(default=0.0, kw_only=True)
     launch: Law = field(default=lognormal(mean=150, cv=0.25), kw_only=True)
@@ -92,6 +102,12 @@ class BatchTransform:
             raise ValueError(
                 f"files_per_request={self.files_per_request} is not possible with split_type={self.split_type!r}: "
                 "a request holds whole files or lines of one."
+            )
+
+        if self.interruptible is not None and self.split_type is not None:
+            raise ValueError(
+                f"interruptible is not possible with split_type={self.split_type!r}: what is sent again is a whole "
+                "request of files."
             )
 
     @property
@@ -117,6 +133,9 @@ class BatchTransform:
         yield "a failed file", "its unsent requests are skipped", "U", "AWS: no output for that file"
         if self.invocations_max_retries:
             yield "a retry", "takes as long as the first attempt", "U", "the same record on the same machine"
+        if self.interruptible is not None:
+            yield from self.interruptible.assumptions()
+            yield "a machine taken back", "without notice; uses up no retry", "U", "undocumented"
         if self.bad_records:
             yield "a bad record", "fails its request at the end of its time", "U", "undocumented"
         usual = BatchTransform(self.model)

@@ -15,6 +15,7 @@ import simpy
 
 from simlib.model import Law, ModelProfile, lognormal
 from simlib.parameters import NonNegative, Positive, config
+from simlib.serving.interruptible import Interruptible
 from simlib.turns import FAULT, LIFE, pause
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Instance:
     gone_s: float = math.inf
     free_before_s: float = -math.inf  # not on the bill until then, nor after
     free_after_s: float = math.inf
-    ended: str = ""  # "drained", "crashed", "cancelled", "not healthy" or, while it lives, nothing
+    ended: str = ""  # "drained", "crashed", "taken back", "cancelled", "not healthy" or, while it lives, nothing
 
     def billed_s(self, now: float) -> float:
         """Seconds on the bill up to *now*."""
@@ -272,6 +273,8 @@ class Fleet:
         self._tell("in service", instance)
         if self.life.crash_rate_per_day > 0:
             self.env.process(self._crash_one_day(instance))
+        if (less := getattr(self.deployment, "interruptible", None)) is not None:
+            self.env.process(self._taken_one_day(instance, less))
 
     def _crash_one_day(self, instance: Instance) -> Story:
         rng = self.endpoint.sim.rng(self.endpoint.name, "crash", str(instance.number))
@@ -279,9 +282,17 @@ class Fleet:
         if instance.gone_s == math.inf:
             self.crash(instance)
 
-    def crash(self, instance: Instance) -> None:
+    def _taken_one_day(self, instance: Instance, less: Interruptible) -> Story:
+        """The cloud takes the machine back; unlike a crash, that is what was agreed."""
+        stays_s = less.until_taken_s(self.endpoint.sim.rng(self.endpoint.name, "taken back", str(instance.number)))
+        if stays_s < math.inf:
+            yield pause(self.env, stays_s, FAULT)
+            if instance.gone_s == math.inf:
+                self.crash(instance, "taken back")
+
+    def crash(self, instance: Instance, how: str = "crashed") -> None:
         """The instance dies with everything it had not answered; the platform replaces it."""
-        self._end(instance, "crashed")
+        self._end(instance, how)
         self.turn_on(self._turned_on)  # who stood by takes its place
         self._launch_missing()
 

@@ -224,3 +224,14 @@ def count(
                     by_minute[minute, WORK_NS] += until - begun_ns
                     begun_ns = until
                     minute += 1
+
+
+def count_lost(lost: list[tuple[int, float, float]], sent: np.ndarray, by_minute: np.ndarray) -> None:
+    """Count attempts that were cut short, (file, begun, ended) [s] each, as `count` does the others."""
+    for f, begun, ended in lost:
+        by_minute[int(begun // 60), ATTEMPTS] += 1
+        by_minute[int(begun // 60), FURTHER] += sent[f] > 0
+        sent[f] += 1
+        for minute in range(int(begun // 60), int(ended // 60) + 1):
+            worked_s = min(ended, 60 * (minute + 1)) - max(begun, 60 * minute)
+            by_minute[minute, WORK_NS] += round(1e9 * max(0.0, worked_s))

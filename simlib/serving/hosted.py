@@ -8,6 +8,7 @@ from simlib.parameters import NonNegative, ParameterError, Text, Whole, checked
 from simlib.record import Snapshot
 from simlib.serving.autoscaler import Autoscaler
 from simlib.serving.fleet import Fleet, Instance, columns_of
+from simlib.serving.interruptible import priced
 from simlib.serving.realtime import named
 from simlib.serving.served import Served
 
@@ -112,7 +113,9 @@ class Hosted(Served):
             what = pricing.machine(variant.instance_type)
             hours = what.billed_hours(lived)
             of = f" ({variant.name})" if len(self.variants) > 1 else ""
-            yield from what.meters(hours, item=f"{variant.instance_type} instances{of}", region=self.sim.region)
+            less = getattr(self.fleets[v].deployment, "interruptible", None)
+            for meter in what.meters(hours, item=f"{variant.instance_type} instances{of}", region=self.sim.region):
+                yield priced(meter, self.sim, less)
             if what.platform == "aws":  # the other two price neither the disk of a node nor what goes through it
                 yield pricing.endpoint_storage(self.fleets[v].deployment.volume_size_in_gb, hours, item=f"Storage{of}")
         yield from self.payloads()

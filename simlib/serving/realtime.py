@@ -11,6 +11,7 @@ from simlib.model import ModelProfile
 from simlib.parameters import Count, Flag, NonNegative, ParameterError, Positive, Text, Whole, config, nearest
 from simlib.serving.capture import Capture
 from simlib.serving.fleet import InstanceLife
+from simlib.serving.interruptible import Interruptible
 from simlib.serving.metrics import BACKLOG_METRICS, COMPONENT_METRICS, SERVERLESS_METRICS
 from simlib.serving.scaling import Scaling, check_published, common_bounds, scaling_assumptions
 
@@ -115,6 +116,9 @@ class RealTime:
         How much faster the hardware is than the one the model's service law was measured on.
     instance_life : InstanceLife
         How instances come and go.
+    interruptible : Interruptible or None
+        Machines that cost less and may be taken back (Vertex AI: `spot`, `flexStart`): one in service dies with what it
+        had not answered, and is replaced.
     shadow : Variant or None
         A variant that gets a copy of the requests on instances of its own; billed as any other, its answers discarded.
     shadow_sampling_percentage : float
@@ -141,6 +145,7 @@ class RealTime:
     volume_size_in_gb: NonNegative = field(default=30.0, kw_only=True)
     speed: Positive = field(default=1.0, kw_only=True)
     instance_life: InstanceLife = field(default=InstanceLife(), kw_only=True)
+    interruptible: Interruptible | None = field(default=None, kw_only=True)
     shadow: Variant | None = field(default=None, kw_only=True)
     shadow_sampling_percentage: Percentage = field(default=100.0, kw_only=True)
     retry: Retry | None = field(default=None, kw_only=True)
@@ -205,6 +210,14 @@ class RealTime:
         if self.routing != "SHARED_QUEUE":
             yield "bound on arrival", True, "U", "undocumented: a request waits at the instance it was routed to"
         yield from self.instance_life.assumptions()
+        if self.interruptible is not None:
+            yield from self.interruptible.assumptions()
+            yield (
+                "a machine taken back",
+                "without notice",
+                "U",
+                "Google gives 30 s; what an endpoint does with them: no word",
+            )
         yield from scaling_assumptions(self.policies)
         machines = [pricing.machine(fleet.instance_type) for fleet in self.fleets]
         for one in {each.platform: each for each in machines}.values():

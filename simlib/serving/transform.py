@@ -9,7 +9,7 @@ nobody decides, so an instance's work is arithmetic (`flow.py`) that the process
 
 import math
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,10 +29,12 @@ from simlib.serving.flow import (
     Cut,
     bad_requests,
     count,
+    count_lost,
     cut,
     durations,
     send,
 )
+from simlib.serving.interruptible import priced
 from simlib.serving.minutes import histogram_of, tally_of
 from simlib.serving.served import Served, check_machine
 from simlib.turns import LIFE, pause
@@ -89,8 +91,11 @@ class Job:
     fate: np.ndarray  # [f] of FATE
     machines: list[Instance]
     created_s: float
+    over: simpy.Event  # happens where the job is ended before its last file
     started_s: float = math.inf
     ended_s: float = math.inf
+    failed_files: int = 0
+    lost: list[tuple[int, float, float]] = field(default_factory=list)  # (f, begun, taken back) of attempts cut short
 
     def finishes(self) -> np.ndarray:
         """When each file is done, or given up; infinite while unknown, shape (files,)."""
@@ -169,7 +174,7 @@ class TransformJobs(Served):
         fewest, most = len(files) // count, -(-len(files) // count)
         self._tell("started", part, f"billed from here; {fewest} to {most} files an instance, by key")
         working = [env.process(self._work(job, machine)) for machine in job.machines]
-        yield simpy.AllOf(env, working[: len(files)])
+        yield simpy.AnyOf(env, [simpy.AllOf(env, working[: len(files)]), job.over])
         self._end(job)
 
     def _launch(self, machine: Instance) -> Story:
@@ -179,25 +184,79 @@ class TransformJobs(Served):
     def _work(self, job: Job, machine: Instance) -> Story:
         """The container starts, the model is fetched and loaded, and the instance's files are worked through."""
         env, part = self.sim.env, f"instance {machine.number}"
-        yield pause(env, self._draw(machine, "container_start") + self.deployment.getting_ready_s, LIFE)
+        taken_s = self._taken_s(machine)
+        ready_s = env.now + self._draw(machine, "container_start") + self.deployment.getting_ready_s
+        yield self._until(min(ready_s, taken_s))
         if job.ended_s < math.inf:  # the others were done before this one was ready
+            return
+        if taken_s < ready_s:
+            yield from self._replace(job, machine)
             return
         machine.in_service_s = env.now
         mine = np.flatnonzero(job.instance == machine.number)
         self._tell("in service", part, f"{len(mine)} files")
         if len(mine):
             last_s = self._send(job, mine)
-            for when, kind, detail in self._troubles(job, mine):
-                yield pause(env, max(0.0, when - env.now), LIFE)
+            for when, kind, detail, f in self._troubles(job, mine):
+                yield self._until(min(when, taken_s))
+                if when > taken_s or job.ended_s < math.inf:
+                    break
                 self._tell(kind, part, detail)
-            yield pause(env, max(0.0, last_s - env.now), LIFE)
+                if kind in ("file failed", "payload"):
+                    self._count_failed(job, f)
+            yield self._until(min(last_s, taken_s))
+            if job.ended_s < math.inf:
+                return
+            if taken_s < last_s:
+                yield from self._replace(job, machine)
+                return
             self._tell("out of files", part)
+
+    def _replace(self, job: Job, machine: Instance) -> Story:
+        """The machine is taken back; another one comes, and begins again with what this one had in hand."""
+        now = self.sim.env.now
+        machine.draining_s = machine.gone_s = now
+        machine.ended = "taken back"
+        mine = np.flatnonzero(job.instance == machine.number)
+        left = mine[job.finishes()[mine] > now]
+        if machine.in_service_s < math.inf:
+            in_hand = left[job.begin[left] < now]  # a file is one request here
+            job.lost += [(int(f), float(job.begin[f]), now) for f in in_hand]
+            job.fate["done"][left], job.fate["given_up"][left], job.fate["timed_out"][left] = -np.inf, np.inf, False
+        self._tell("taken back", f"instance {machine.number}", f"{len(left)} files are left")
+        if not any(other.machine_up_s <= now < other.gone_s for other in job.machines):
+            self._stop(job, "every machine was taken back at once: the job is cancelled")
+            return
+        fresh = Instance(len(self.instances), 0, now)
+        self.instances.append(fresh)
+        job.machines.append(fresh)
+        job.instance[left] = fresh.number
+        yield from self._launch(fresh)
+        if job.ended_s == math.inf:
+            fresh.machine_up_s = self.sim.env.now
+            yield from self._work(job, fresh)
+
+    def _count_failed(self, job: Job, f: int) -> None:
+        """Azure ML counts files, and a request may hold several."""
+        job.failed_files += int(job.files.records[f]) if self.deployment.files_per_request > 1 else 1
+        most = self.deployment.error_threshold
+        if 0 <= most < job.failed_files and job.ended_s == math.inf:
+            self._stop(job, f"{job.failed_files} files failed, error_threshold={most}: the job is ended")
+
+    def _stop(self, job: Job, why: str) -> None:
+        """The job is over now; what is not done fails."""
+        now = job.ended_s = self.sim.env.now
+        self._tell("stopped", f"job {job.number}", why)
+        unfinished = job.finishes() > now
+        job.fate["given_up"][unfinished], job.fate["timed_out"][unfinished] = now, False
+        job.over.succeed()
 
     def _end(self, job: Job) -> None:
         job.ended_s = self.sim.env.now
         for machine in job.machines:
-            machine.draining_s = machine.gone_s = job.ended_s
-            machine.ended = "job ended"
+            if machine.gone_s == math.inf:
+                machine.draining_s = machine.gone_s = job.ended_s
+                machine.ended = "job ended"
         self.desired_log.append((job.ended_s, 0, 0))
         failed = int(np.isfinite(job.fate["given_up"]).sum())
         outcome = f"Failed: {failed} of {len(job.files)} files have no output" if failed else "Completed"
@@ -244,6 +303,7 @@ class TransformJobs(Served):
             fate=fate,
             machines=machines,
             created_s=self.sim.env.now,
+            over=self.sim.env.event(),
         )
         self.jobs.append(job)
         return job
@@ -260,15 +320,15 @@ class TransformJobs(Served):
         send(free, mine, job.parts.first, job.takes, job.bad, limit_s, self._tries, job.fate, job.begin)
         return float(free.max())
 
-    def _troubles(self, job: Job, mine: np.ndarray) -> list[tuple[float, str, str]]:
-        """What goes wrong with an instance's files, in the order of time: (when, what, in words)."""
-        found: list[tuple[float, str, str]] = []
+    def _troubles(self, job: Job, mine: np.ndarray) -> list[tuple[float, str, str, int]]:
+        """What goes wrong with an instance's files, in the order of time: (when, what, in words, file of the job)."""
+        found: list[tuple[float, str, str, int]] = []
         limit_s = self.deployment.invocations_timeout_s
         before = sum(len(each.files) for each in self.jobs[: job.number])
         for f in mine[np.isfinite(job.fate["given_up"][mine])].tolist():
             name, given_up = f"file {before + f}", float(job.fate["given_up"][f])
             if job.parts.too_large[f]:
-                found.append((given_up, "payload", self._too_large(name, job, f)))
+                found.append((given_up, "payload", self._too_large(name, job, f), f))
                 continue
             ours = slice(job.parts.first[f], job.parts.first[f + 1])
             late = job.takes[ours] > limit_s
@@ -278,8 +338,8 @@ class TransformJobs(Served):
                 when = float(job.begin[ours][r])
                 for attempt in range(1, self._tries + 1):
                     when += min(float(job.takes[ours][r]), limit_s)
-                    found.append((when, why[0], f"{name}: attempt {attempt} of {self._tries}: {why[1]}"))
-            found.append((given_up, "file failed", f"{name}: no output; the others go on"))
+                    found.append((when, why[0], f"{name}: attempt {attempt} of {self._tries}: {why[1]}", f))
+            found.append((given_up, "file failed", f"{name}: no output; the others go on", f))
         return sorted(found, key=lambda each: each[0])
 
     def _too_large(self, name: str, job: Job, f: int) -> str:
@@ -288,6 +348,16 @@ class TransformJobs(Served):
             what, mb = "a line", mb / float(job.files.records[f])
         most = self.deployment.max_payload_in_mb
         return f"{name}: {what} has {mb:g} MB, a request holds {most:g} (max_payload_in_mb; 0 streams): no output"
+
+    def _taken_s(self, machine: Instance) -> float:
+        """When the cloud takes the machine back [s]."""
+        less = self.deployment.interruptible
+        if less is None:
+            return math.inf
+        return self.sim.env.now + less.until_taken_s(self.sim.rng(self.name, "taken back", str(machine.number)))
+
+    def _until(self, when: float) -> simpy.Event:
+        return pause(self.sim.env, max(0.0, when - self.sim.env.now), LIFE)
 
     def _draw(self, machine: Instance, stage: str) -> float:
         rng = self.sim.rng(self.name, "instance", str(machine.number), stage)
@@ -310,8 +380,12 @@ class TransformJobs(Served):
         sent = [np.zeros(len(job.files), dtype=np.int32) for job in self.jobs]
         for job, of_file in zip(self.jobs, sent, strict=True):
             before, limit_s = counted[:, ATTEMPTS].copy(), self.deployment.invocations_timeout_s
-            count(job.parts.first, job.takes, job.bad, limit_s, self._tries, job.fate, job.begin, now, of_file, counted)
-            per_instance += (counted[:, ATTEMPTS] - before)[:minutes] / len(job.machines)
+            count_lost(job.lost, of_file, counted)
+            until = min(now, job.ended_s)
+            count(
+                job.parts.first, job.takes, job.bad, limit_s, self._tries, job.fate, job.begin, until, of_file, counted
+            )
+            per_instance += (counted[:, ATTEMPTS] - before)[:minutes] / self.deployment.instance_count
         log = self._log(now, sent)
         tally = tally_of(log, 1, now)
         tally[0, :, BUSY_NS], tally[0, :, RETRIED] = counted[:minutes, WORK_NS], counted[:minutes, FURTHER]
@@ -358,10 +432,11 @@ class TransformJobs(Served):
     def meters(self) -> Iterator[pricing.Meter]:
         """All machines of a job, from its start to its end."""
         kind, now = self.deployment.instance_type, self.sim.env.now
-        begun = [job for job in self.jobs if job.started_s < now]
-        lived = [min(job.ended_s, now) - job.started_s for job in begun for _ in job.machines]
+        machines = [machine for job in self.jobs for machine in job.machines if machine.machine_up_s < now]
         what = pricing.machine(kind, "batch_transform")
-        yield from what.meters(what.billed_hours(lived), item=f"{kind} batch transform", region=self.sim.region)
+        hours = what.billed_hours([machine.billed_s(now) for machine in machines])
+        for meter in what.meters(hours, item=f"{kind} batch transform", region=self.sim.region):
+            yield priced(meter, self.sim, self.deployment.interruptible)
 
 
 def _rows(job: Job, now: float, sent: np.ndarray) -> tuple[np.ndarray, ...]:

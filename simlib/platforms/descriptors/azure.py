@@ -14,7 +14,7 @@ from simlib.parameters import ParameterError, shortly
 from simlib.platforms.descriptors import arm
 from simlib.platforms.descriptors.reading import Fields, Notes, built, deep, own, snake
 from simlib.platforms.limits import Finding
-from simlib.serving import BatchTransform, InstanceLife, RealTime, Rule, RuleScaling, Variant
+from simlib.serving import BatchTransform, InstanceLife, Interruptible, RealTime, Rule, RuleScaling, Variant
 from simlib.serving.capture import Capture
 
 YAML_REFERENCE = "Azure ML YAML reference, managed online deployment"
@@ -496,14 +496,20 @@ def _batch(
     again = settings.inside("retry_settings")
     retries = again.whole("max_retries", 3) if again is not None else 3
     patience = seconds(again, "timeout", 30.0) if again is not None else 30.0
-    settings.taken |= {"error_threshold", "output_action", "output_file_name", "logging_level", "environment_variables"}
+    threshold = settings.whole("error_threshold", -1)
+    settings.taken |= {"output_action", "output_file_name", "logging_level", "environment_variables"}
     settings.ignoring(*_SAYS_NOTHING, "compute", "resources", "settings", "instance_count")
     if settings is not found:
         found.ignoring(*_SAYS_NOTHING, "compute", "resources", "settings", "instance_count")
     cluster = _cluster_of(found, clusters)
     size = _size_of(found, cluster, instance_type, resources)
+    less = None
     if cluster is not None and str(cluster.found.get("tier") or "").lower().replace("_", "") == "lowpriority":
-        notes.unread.append("tier=low_priority: its discount and its pre-emptions are not simulated")
+        less = Interruptible()
+        notes.assume(
+            f"tier=low_priority: {less.discount_percent:g} % off, and a machine is taken back {less.taken_per_day:g} "
+            "times a day"
+        )
     notes.assume("nodes of the cluster start for the job and go with it")
     return built(
         found.where,
@@ -516,6 +522,8 @@ def _batch(
             max_payload_in_mb=0.0,
             invocations_timeout_s=patience,
             invocations_max_retries=retries,
+            error_threshold=threshold,
+            interruptible=less,
         ),
     )
 

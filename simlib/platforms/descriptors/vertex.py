@@ -15,7 +15,7 @@ from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, shortly
 from simlib.platforms.descriptors.reading import Fields, Notes, Renamed, built, deep, own, snake, spelled
 from simlib.platforms.limits import Finding
-from simlib.serving import BatchTransform, RealTime, ReplicaTracking, Variant
+from simlib.serving import BatchTransform, Interruptible, RealTime, ReplicaTracking, Variant
 
 PROTO = "google-cloud-aiplatform 2.7.0, machine_resources.py and endpoint.py"
 _METRICS = {
@@ -132,7 +132,9 @@ def build(
         )
         for each, weight in zip(read, weights, strict=True)
     )
-    scaling = read[0].scaling
+    scaling, less = read[0].scaling, read[0].less
+    if any(each.less != less for each in read):
+        notes.unread.append("spot and flexStart of deployed models that differ: the first's hold for all")
     if any(each.scaling != scaling for each in read):
         scaling = ()
         notes.unread.append(
@@ -142,7 +144,13 @@ def build(
     timeout_s = _timeout_s(Fields(online[0].around, "", notes, given))
     return built(
         "",
-        lambda: RealTime(variants=variants, refusal=429, invocation_timeout_s=timeout_s, scaling=scaling or None),
+        lambda: RealTime(
+            variants=variants,
+            refusal=429,
+            invocation_timeout_s=timeout_s,
+            scaling=scaling or None,
+            interruptible=less,
+        ),
     ), wrong
 
 
@@ -150,6 +158,7 @@ class _Deployed(NamedTuple):
     variant: Variant
     ids: tuple[str, ...]
     scaling: tuple[ReplicaTracking, ...]
+    less: Interruptible | None
 
 
 def _deployed(found: Fields, k: int, model: ModelProfile, notes: Notes) -> _Deployed:
@@ -164,6 +173,7 @@ def _deployed(found: Fields, k: int, model: ModelProfile, notes: Notes) -> _Depl
     kind = _machine(resources, notes)
     lowest, highest = _replicas(resources, notes)
     scaling = _scaling(resources, found, lowest, highest, kind, notes)
+    less = _interruptible(resources, notes)
     name = str(
         found.found.get("display_name")
         or found.found.get("deployed_model_display_name")
@@ -176,7 +186,33 @@ def _deployed(found: Fields, k: int, model: ModelProfile, notes: Notes) -> _Depl
     count = max(lowest, resources.whole("initial_replica_count", 1) if lowest == 0 else lowest)
     variant = built(found.where, lambda: Variant(name, model, instance_type=kind, initial_instance_count=count))
     ids = tuple(str(found.found[key]) for key in ("id", "display_name") if key in found)
-    return _Deployed(variant, ids, scaling)
+    return _Deployed(variant, ids, scaling, less)
+
+
+def _interruptible(resources: Fields, notes: Notes) -> Interruptible | None:
+    """Spot machines may be taken back, those of flex-start not; both are cheaper by an assumption, not the fee."""
+    spot = resources.flag("spot")
+    flex = _present(resources, "flex_start")
+    if not spot and not flex:
+        return None
+    kind = "spot" if spot else "flex_start"
+    less = Interruptible(discount_percent=60.0 if spot else 56.0, fee_percent=15.0, taken_per_day=1.0 if spot else 0.0)
+    notes.assume(
+        f"{resources.name(kind)}: {less.discount_percent:g} % off the machine, nothing off the fee of 15 %, and taken "
+        f"back {less.taken_per_day:g} times a day"
+    )
+    return less
+
+
+def _present(resources: Fields, key: str) -> bool:
+    """Whether a flag is set, or an object is there, which may be empty; how long it may run is told."""
+    value = resources.found.get(key)
+    if not isinstance(value, Mapping):
+        return resources.flag(key)
+    if value:
+        resources.notes.unread.append(f"{resources.name(key)}: how long the machines may run")
+    resources.taken.add(key)
+    return True
 
 
 def _machine(resources: Fields, notes: Notes) -> str:
@@ -381,6 +417,11 @@ def _batch(found: Fields, model: ModelProfile, notes: Notes) -> BatchTransform:
     resources = found.inside("dedicated_resources")
     resources = found if resources is None else resources
     kind, count = _machine(resources, notes), resources.whole("starting_replica_count", 1)
+    for key in ("spot", "flex_start"):
+        if _present(resources, key):
+            notes.unread.append(
+                f"{resources.name(key)}: batch prediction is simulated on machines that stay, at list price"
+            )
     if "max_replica_count" in resources:
         notes.unread.append(f"{resources.name('max_replica_count')}: batch prediction does not autoscale")
     tuning = found.inside("manual_batch_tuning_parameters")
