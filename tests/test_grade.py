@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
+from tests.small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
 
 from simlib.__main__ import main
 from simlib.grading import sandbox

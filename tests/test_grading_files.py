@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
+from tests.small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
 
 from simlib.grading import marking
 from simlib.grading.answers import Mismatch, Unreadable, answers_in, exercise_of

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_exercise import POINTS, SOLUTIONS, content, handed_in, write_source
+from tests.small_exercise import POINTS, SOLUTIONS, content, handed_in, write_source
 
 from simlib.grading import sandbox
 from simlib.grading.answers import answers_in

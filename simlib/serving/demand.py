@@ -202,7 +202,8 @@ def serverless_chunks(sim: "Simulation", workload: "Workload", deployment: Serve
             services[lanes.COLD_SERVICE] = services[lanes.WARM_SERVICE]
         else:
             services[lanes.COLD_SERVICE] = deployment.cold_service.durations(n, cold, block.work)
-        services[: lanes.SETUP] /= deployment.speed
+        if deployment.speed != 1.0:
+            services[: lanes.SETUP] /= deployment.speed
         services[lanes.SETUP] = deployment.cold_start.sample(n, setup)
         return Chunk(block.times, services, EMPTY, _numbers(streams["routing"], n), _numbers(streams["backoff"], n))
 

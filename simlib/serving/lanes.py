@@ -49,6 +49,7 @@ from simlib.record import (
 
 INF = np.inf
 NO_LIMIT = 1 << 62
+NEVER = 0x7FF0000000000000  # the bits of INF
 ROW_BITS = 28  # of those waiting to try again: (row in the run, row in `requests`) in one number, ordered by the first
 
 # --- ways to choose an instance ---------------------------------------------------------------------------------------
@@ -73,10 +74,12 @@ STATE = np.dtype(
         ("departures", "i8"),  # heap sizes
         ("retries", "i8"),
         ("now", "f8"),  # everything up to here is settled
-        ("idle", "i8"),  # serverless: containers that wait for a request, on demand and provisioned
+        ("idle", "i8"),  # serverless: how many are in `idle_of`, and in `warm`
         ("warm", "i8"),
         ("unused", "i8"),  # places without a container
         ("born", "i8"),  # containers so far
+        ("ranks", "i8"),  # containers in `by_birth`, and how many have room there
+        ("room", "i8"),
     ]
 )
 RULES = np.dtype(
@@ -143,6 +146,7 @@ PLACE = np.dtype(
         ("counted_until", "f8"),
         ("bills_from", "f8"),
         ("provisioned", "?"),
+        ("rank", "i8"),  # its place in `by_birth`
     ]
 )
 SLOT = np.dtype(
@@ -189,8 +193,9 @@ class Lane(NamedTuple):
     least: np.ndarray  # [v, node] winner tree over `outstanding`
     serving: np.ndarray  # [v, n] places that take requests, in order
     # containers (serverless)
-    idle_at: np.ndarray  # a heap of idle containers, by the policy of reuse
-    idle_of: np.ndarray
+    by_birth: np.ndarray  # [rank] places of the containers there are, oldest first; NOBODY: one that is gone
+    ready_at: np.ndarray  # a tree over `by_birth`: when the first of those below can take a request; see `set_ready`
+    idle_of: np.ndarray  # idle containers, where reuse does not go by age: most recently used last, or in any order
     warm: np.ndarray  # provisioned containers that are idle, as a stack
     unused: np.ndarray  # places without a container, as a stack
     # what came of it
@@ -796,6 +801,8 @@ def rush(lane, until):
 
 
 # --- serverless: a container for each request at a time ---------------------------------------------------------------
+# Where reuse goes by age, nobody waits for a container's work to end: `ready_at` says when it will have, and a request
+# takes the youngest (oldest) container that is ready.  Elsewhere, and for provisioned ones, work that ends is released.
 
 
 @compiled
@@ -814,17 +821,75 @@ def advance_pool(lane, until, more):
             count_containers(lane, until)
             state.now = until
             return True
+        if returns == INF and rush_by_age(lane, until):
+            continue
         i, k = state.cursor, NOBODY
         if arrives <= returns:
             state.cursor += 1
         else:
             k = back_at_the_door(lane)
         count_attempt(lane, 0, k, t)
-        if state.departures >= lane.rules[0].max_concurrency:
+        if all_busy(lane, t):
             refuse(lane, 0, i, k, t, THROTTLED, until)
         else:
             invoke(lane, i, k, t, until)
     return False
+
+
+@inlined
+def rush_by_age(lane, until):
+    """`advance_pool` for as long as each request finds a warm container and its outcome is certain the moment it comes.
+
+    Step for step the same, with what is counted of the current minute kept at hand.  Returns whether it took any.
+    """
+    state, rules, n = lane.state[0], lane.rules[0], lane.arrivals.shape[0]
+    timeout_s, keep_alive_s, max_age_s = rules.timeout_s, rules.keep_alive_s, rules.max_age_s
+    log, fold = rules.log, rules.fold
+    first = state.cursor
+    i = first
+    certain = by_age(lane) and state.departures == 0 and state.warm == 0 and alive(lane) <= rules.max_concurrency
+    while certain and i < n and lane.arrivals[i] < until:
+        m = minute_of(lane.arrivals[i])
+        next_minute, hour = (m + 1) * 60.0 - 1e-6, m // 60  # nothing before it is rounded into the next one
+        begun, worked_ns, billed_ms, completed = i, 0, 0, 0
+        while i < n:
+            t = lane.arrivals[i]
+            if t >= until or (t >= next_minute and minute_of(t) != m):
+                break
+            rank = ready_by(lane, t)
+            end = t + lane.services[WARM_SERVICE, i]
+            if rank == NOBODY or end > min(until, t + timeout_s):
+                certain = False
+                break
+            p = lane.by_birth[rank]
+            place = lane.places[0, p]
+            idle_from = place.idle_from
+            if t >= min(idle_from + keep_alive_s, max(idle_from, place.created + max_age_s)):
+                certain = False
+                break
+            if end < next_minute:
+                worked_ns += nanoseconds(end) - nanoseconds(t)
+                billed_ms += milliseconds(end - t)
+                completed += 1
+                if fold:
+                    lane.histogram[0, hour, latency_bin(end - t)] += 1
+            else:
+                count_busy(lane, 0, t, end)
+                bill(lane, place, t, end)
+                count_completed(lane, 0, t, end)
+            if log:
+                note(lane, 0, p, state.first_row + i, 1, t, end, COMPLETED)
+            place.idle_from = end
+            set_ready(lane, rank, end)
+            i += 1
+        lane.tally[0, m, ARRIVED] += i - begun
+        lane.tally[0, m, ON_DEMAND] += i - begun
+        lane.tally[0, m, COMPLETED] += completed
+        lane.tally[0, m, LATENCY_NS] += worked_ns
+        lane.tally[0, m, BUSY_NS] += worked_ns
+        lane.tally[0, m, BILLED_MS] += billed_ms
+    state.cursor = i
+    return i > first
 
 
 @inlined
@@ -859,8 +924,11 @@ def invoke(lane, i, k, t, until):
     place.idle_from = end
     k = conclude(lane, 0, p, i, k, start if start <= finish else np.nan, finish, outcome, until)
     slot.holds = k
-    heap_push(lane.depart_at, lane.depart_of, lane.state[0].departures, end, p)
-    lane.state[0].departures += 1
+    if by_age(lane) and not place.provisioned:
+        set_ready(lane, place.rank, end)
+    else:
+        heap_push(lane.depart_at, lane.depart_of, lane.state[0].departures, end, p)
+        lane.state[0].departures += 1
 
 
 @inlined
@@ -869,10 +937,14 @@ def service_time(lane, row, i, k):
 
 
 @inlined
+def milliseconds(worked):
+    """Whole milliseconds of a request's work [s], rounded up; setting up is not billed (assumption)."""
+    return np.int64(np.ceil(worked * 1000.0 - 1e-6))
+
+
+@inlined
 def bill(lane, place, start, end):
-    """Milliseconds of work, each request's rounded up; setting up is not billed (assumption)."""
-    milliseconds = np.int64(np.ceil((end - start) * 1000.0 - 1e-6))
-    lane.tally[0, minute_of(end), PROVISIONED_MS if place.provisioned else BILLED_MS] += milliseconds
+    lane.tally[0, minute_of(end), PROVISIONED_MS if place.provisioned else BILLED_MS] += milliseconds(end - start)
 
 
 @inlined
@@ -887,6 +959,129 @@ def go_on_in(lane, p, until):
     if slot.holds != NOBODY and lane.requests[slot.holds].finish <= until:
         settle_inside(lane, slot.holds)
         slot.holds = NOBODY
+
+
+# --- which containers are idle
+
+
+@inlined
+def by_age(lane):
+    """Whether a request takes the youngest, or the oldest, of the idle containers."""
+    reuse = lane.rules[0].reuse
+    return reuse == NEWEST_CREATED or reuse == OLDEST_CREATED
+
+
+@inlined
+def bits_of(time_s):
+    """A time, not negative, as the whole number of its bits: in the same order, and sooner compared."""
+    return np.float64(time_s).view(np.int64)
+
+
+@inlined
+def ready_by(lane, t):
+    """The rank of the youngest (oldest) container that can take a request at *t*, or NOBODY: down the tree, in steps
+    without a branch."""
+    now, ready, oldest = bits_of(t), lane.ready_at, lane.rules[0].reuse == OLDEST_CREATED
+    if ready[0] > now:
+        return np.int64(NOBODY)
+    leaf, above = np.int64(0), lane.state[0].room // 3
+    while leaf < above:
+        first = 4 * leaf + 1
+        if oldest:
+            child = 2 if ready[first + 2] <= now else 3
+            child = 1 if ready[first + 1] <= now else child
+            child = 0 if ready[first] <= now else child
+        else:
+            child = 1 if ready[first + 1] <= now else 0
+            child = 2 if ready[first + 2] <= now else child
+            child = 3 if ready[first + 3] <= now else child
+        leaf = first + child
+    return leaf - above
+
+
+@inlined
+def set_ready(lane, rank, when):
+    """The container of this rank takes no request before *when*.
+
+    `ready_at` is a tree with four children a node, those of node k at 4 k + 1 and after; its leaves are the ranks, and
+    every other node has the smallest number below it.
+    """
+    ready = lane.ready_at
+    node = lane.state[0].room // 3 + rank
+    ready[node] = bits_of(when)
+    while node > 0:
+        node = (node - 1) >> 2
+        first_ready(ready, node)
+
+
+@compiled
+def room_of_ranks(n):
+    """The least power of four, from 16 on, that is not below *n*."""
+    room = 16
+    while room < n:
+        room *= 4
+    return room
+
+
+@inlined
+def first_ready(ready, node):
+    """A node of the tree has the smallest number of its four children."""
+    first = 4 * node + 1
+    ready[node] = min(min(ready[first], ready[first + 1]), min(ready[first + 2], ready[first + 3]))
+
+
+@inlined
+def close_ranks(lane):
+    """Close the gaps that containers left that are gone, and leave room for at least as many as there are."""
+    state, ready = lane.state[0], lane.ready_at
+    old, kept = state.room // 3, 0
+    for rank in range(state.ranks):
+        p = lane.by_birth[rank]
+        if p != NOBODY:
+            lane.by_birth[kept], ready[old + kept] = p, ready[old + rank]
+            lane.places[0, p].rank = kept
+            kept += 1
+    state.ranks, state.room = kept, room_of_ranks(2 * kept)
+    new = state.room // 3
+    for step in range(kept):
+        rank = kept - 1 - step if new > old else step  # what is still to be moved is not overwritten
+        ready[new + rank] = ready[old + rank]
+    for leaf in range(new + kept, new + state.room):
+        ready[leaf] = NEVER
+    for step in range(new):
+        first_ready(ready, new - 1 - step)
+
+
+@inlined
+def alive(lane):
+    """How many containers there are, busy or idle, or gone and not yet missed."""
+    return lane.places.shape[1] - lane.state[0].unused
+
+
+@inlined
+def working(lane, t):
+    """How many containers are busy at *t*."""
+    state = lane.state[0]
+    many = state.departures
+    for leaf in range(state.room // 3, state.room // 3 + state.ranks):
+        many += bits_of(t) < lane.ready_at[leaf] < NEVER
+    return many
+
+
+@compiled
+def count_working(lane):
+    return working(lane, lane.state[0].now)
+
+
+@inlined
+def all_busy(lane, t):
+    """Whether as many containers are busy as may be."""
+    state, most = lane.state[0], lane.rules[0].max_concurrency
+    if not by_age(lane):
+        return state.departures >= most
+    if state.warm == 0 and lane.ready_at[0] > bits_of(t):  # nobody is idle
+        return alive(lane) >= most
+    return alive(lane) > most and working(lane, t) >= most
 
 
 @inlined
@@ -907,18 +1102,21 @@ def make_idle(lane, p):
     if place.provisioned:
         lane.warm[state.warm] = p
         state.warm += 1
-        return
-    reuse = lane.rules[0].reuse
-    if reuse == ANY_ONE:
-        lane.idle_of[state.idle] = p
+    elif by_age(lane):
+        set_ready(lane, place.rank, place.idle_from)
     else:
-        key = np.float64(place.instance)
-        if reuse == MOST_RECENTLY_USED:
-            key = -place.idle_from
-        elif reuse == NEWEST_CREATED:
-            key = -key
-        heap_push(lane.idle_at, lane.idle_of, state.idle, key, p)
-    state.idle += 1
+        last = state.idle
+        if lane.rules[0].reuse == MOST_RECENTLY_USED:  # work ends in order; at a tie the lower number is taken first
+            while last > 0 and p > lane.idle_of[last - 1] and place.idle_from == idle_since(lane, last - 1):
+                lane.idle_of[last] = lane.idle_of[last - 1]
+                last -= 1
+        lane.idle_of[last] = p
+        state.idle += 1
+
+
+@inlined
+def idle_since(lane, i):
+    return lane.places[0, lane.idle_of[i]].idle_from
 
 
 @inlined
@@ -931,21 +1129,26 @@ def idle_container(lane, i, k, t):
     u = 0.0
     if lane.rules[0].reuse == ANY_ONE:
         u = uniform_of(lane, lane.u_instance, i, k, lane.requests[k].u_instance if k != NOBODY else 0.0)
-    while state.idle > 0:
-        if lane.rules[0].reuse == ANY_ONE:
-            chosen = min(np.int64(u * state.idle), state.idle - 1)
+    while True:
+        if by_age(lane):
+            rank = ready_by(lane, t)
+            if rank == NOBODY:
+                return np.int64(NOBODY)
+            p = lane.by_birth[rank]
+        else:
+            if state.idle == 0:
+                return np.int64(NOBODY)
+            chosen = state.idle - 1
+            if lane.rules[0].reuse == ANY_ONE:
+                chosen = min(np.int64(u * state.idle), chosen)
+                u = another_uniform(u, state.idle)
             p = lane.idle_of[chosen]
             lane.idle_of[chosen] = lane.idle_of[state.idle - 1]
-            u = another_uniform(u, state.idle)
-        else:
-            p = lane.idle_of[0]
-            heap_pop(lane.idle_at, lane.idle_of, state.idle)
-        state.idle -= 1
+            state.idle -= 1
         if t < dies_at(lane, lane.places[0, p]):
             return p
         count_alive(lane, p, t)
         discard(lane, p)
-    return np.int64(NOBODY)
 
 
 @inlined
@@ -960,6 +1163,8 @@ def dies_at(lane, place):
 @inlined
 def new_container(lane, t):
     state = lane.state[0]
+    if state.ranks == state.room:
+        close_ranks(lane)
     state.unused -= 1
     p = lane.unused[state.unused]
     place = lane.places[0, p]
@@ -967,14 +1172,20 @@ def new_container(lane, t):
     place.created = t
     place.counted_until = t
     place.provisioned = False
+    place.rank = state.ranks
+    lane.by_birth[place.rank] = p
     lane.slots[0, p].place = p
     state.born += 1
+    state.ranks += 1
     return p
 
 
 @inlined
 def discard(lane, p):
-    lane.places[0, p].created = np.nan
+    place = lane.places[0, p]
+    place.created = np.nan
+    lane.by_birth[place.rank] = NOBODY
+    set_ready(lane, place.rank, INF)
     lane.unused[lane.state[0].unused] = p
     lane.state[0].unused += 1
 
@@ -1004,14 +1215,27 @@ def count_containers(lane, until):
 def forget_dead(lane, now):
     """Make the places of idle containers that are gone free; without it only a cold start does."""
     state = lane.state[0]
-    held, state.idle = state.idle, 0
-    for i in range(held):  # the heap is built anew, in place: entry i is read before anything is written there
-        p = lane.idle_of[i]
-        if now < dies_at(lane, lane.places[0, p]):
-            make_idle(lane, p)
-        else:
-            count_alive(lane, p, now)
+    for rank in range(state.ranks):
+        p = lane.by_birth[rank]
+        if p != NOBODY and lane.ready_at[state.room // 3 + rank] <= bits_of(now) and gone(lane, p, now):
             discard(lane, p)
+    held, state.idle = state.idle, 0
+    for i in range(held):  # the others move up, in place: entry i is read before anything is written there
+        p = lane.idle_of[i]
+        if gone(lane, p, now):
+            discard(lane, p)
+        else:
+            lane.idle_of[state.idle] = p
+            state.idle += 1
+
+
+@inlined
+def gone(lane, p, now):
+    """Whether an idle container is; then its time is counted."""
+    dead = now >= dies_at(lane, lane.places[0, p])
+    if dead:
+        count_alive(lane, p, now)
+    return dead
 
 
 @compiled

@@ -123,9 +123,9 @@ class Station:
         return int(self.lane.state[0]["first_row"] + self.lane.state[0]["cursor"])
 
     def expect(self, requests: float) -> None:
-        """About so many *requests* more will come: make room for them in the log, and for what chance may add."""
+        """About so many *requests* more will come: make room in the log for them, chance, and a chunk loaded ahead."""
         if requests > self._chunk:
-            self._make_room_in_log(self.rows + int(requests + 5 * requests**0.5))
+            self._make_room_in_log(self.rows + int(requests + 5 * requests**0.5) + self._chunk)
 
     # --- the flow ---
 
@@ -268,7 +268,7 @@ class Station:
     def _count_inside(self) -> np.ndarray:
         found = np.zeros((len(self.workers), 2), np.int64)
         if self._serverless:
-            found[0, 1] = self.lane.state[0]["departures"]
+            found[0, 1] = lanes.count_working(self.lane)
         else:
             lanes.count_inside(self.lane, found)
         return found
@@ -326,8 +326,10 @@ class Station:
 
     def _setups(self, still_to_end: np.ndarray) -> np.ndarray:
         """The length of each request's cold start up to now; not known yet of those that have *still to end*."""
-        setups: np.ndarray = self.lane.log_times[lanes.SETUP_OF, : self.arrived].copy()
-        setups[still_to_end] = np.nan
+        setups: np.ndarray = self.lane.log_times[lanes.SETUP_OF, : self.arrived]
+        if len(still_to_end):  # nothing else writes them again when the station goes on
+            setups = setups.copy()
+            setups[still_to_end] = np.nan
         return setups
 
     def _take_back_log(self) -> None:
@@ -484,6 +486,7 @@ def _new_lane(rules: Rules, workers: Sequence[int]) -> Lane:
     serverless = rules.routing == lanes.SERVERLESS
     # as many containers as may be busy, as many again that are idle, and as many that are provisioned
     containers = _power_of_two(3 * rules.max_concurrency) if serverless else 0
+    ranks = lanes.room_of_ranks(2 * containers) if serverless else 0
     n_services = 3 if rules.routing in (lanes.SERVERLESS, lanes.ASYNCHRONOUS) else n_variants
     state, places = np.zeros(1, lanes.STATE), np.zeros((n_variants, containers or 1), lanes.PLACE)
     state["unused"], places["created"] = containers, np.nan
@@ -514,7 +517,8 @@ def _new_lane(rules: Rules, workers: Sequence[int]) -> Lane:
         outstanding=np.full((n_variants, 1), lanes.INF),
         least=np.zeros((n_variants, 2), np.int32),
         serving=np.zeros((n_variants, 1), np.int64),
-        idle_at=np.empty(containers),
+        by_birth=np.full(ranks, NOBODY),
+        ready_at=np.full(ranks + ranks // 3, lanes.NEVER),
         idle_of=np.empty(containers, np.int64),
         warm=np.empty(containers, np.int64),
         unused=np.arange(containers)[::-1].copy(),
