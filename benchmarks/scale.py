@@ -75,29 +75,24 @@ def least_outstanding(arrivals, services, free, inside, winners, at, of, n):
 
 
 @numba.njit(error_model="numpy")
-def newest_container(arrivals, services, setups, at, of, n, idle_at, idle_of, idle, since, born):
+def newest_container(arrivals, services, setups, free, n):
+    """*free*: when each of *n* containers is, oldest first."""
     for i in range(len(arrivals)):
-        t = arrivals[i]
-        while n > 0 and at[0] <= t:
-            k = of[0]
-            since[k & 0xFFFF] = at[0]
-            lanes.heap_pop(at, of, n)
-            n -= 1
-            lanes.heap_push(idle_at, idle_of, idle, -float(k), k)
-            idle += 1
-        k = -1
-        while idle > 0 and k < 0:
-            k = idle_of[0]
-            lanes.heap_pop(idle_at, idle_of, idle)
-            idle -= 1
-            if t >= since[k & 0xFFFF] + KEEP_S:
-                k = -1
-        start = t
-        if k < 0:
-            k, born, start = born, born + 1, t + setups[i]
-        lanes.heap_push(at, of, n, start + services[i], k)
-        n += 1
-    return n, idle, born
+        t, found, k = arrivals[i], -1, n - 1
+        while k >= 0 and found < 0:
+            if free[k] <= t < free[k] + KEEP_S:
+                found = k
+            elif free[k] <= t:
+                for after in range(k, n - 1):
+                    free[after] = free[after + 1]
+                n -= 1
+            k -= 1
+        if found >= 0:
+            free[found] = t + services[i]
+        else:
+            free[n] = t + setups[i] + services[i]
+            n += 1
+    return n
 
 
 def winner_tree(leaves: int, there: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,8 +110,7 @@ def limit(routing: str, days: float) -> None:
     streams = [np.random.default_rng([k, 1]) for k in range(4)]
     keys, winners = winner_tree(16, INSTANCES)
     free, at, of = np.zeros(16), np.empty(1 << 16), np.empty(1 << 16, np.int64)
-    idle_at, idle_of, since = np.empty(1 << 16), np.empty(1 << 16, np.int64), np.zeros(1 << 16)
-    last, end, inside, idle, born = 0.0, days * 86400.0, 0, 0, 0
+    last, end, inside, containers, there = 0.0, days * 86400.0, 0, np.empty(1 << 16), 0
     while last < end:
         arrivals = streams[0].standard_exponential(BLOCK)
         arrivals *= 1 / RATE
@@ -132,9 +126,7 @@ def limit(routing: str, days: float) -> None:
             inside = least_outstanding(arrivals, services, free, keys, winners, at, of, inside)
         elif routing == "serverless":
             setups = COLD.sample(BLOCK, streams[3])
-            inside, idle, born = newest_container(
-                arrivals, services, setups, at, of, inside, idle_at, idle_of, idle, since, born
-            )
+            there = newest_container(arrivals, services, setups, containers, there)
 
 
 # --- simlib -----------------------------------------------------------------------------------------------------------

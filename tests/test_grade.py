@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
 
 from simlib.__main__ import main
 from simlib.grading import sandbox
@@ -19,6 +18,7 @@ from simlib.grading.records import Records, read_table
 from simlib.grading.release import exercise_bytes
 from simlib.grading.source import read
 from simlib.parameters import ParameterError
+from tests.small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
 
 EVERY = bool(os.environ.get("SIMLIB_EVERY_SUBMISSION"))
 LIMITS = sandbox.Limits(cell_s=8, resident_mb=600, wall_s=120)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
 
 from simlib.grading import marking
 from simlib.grading.answers import Mismatch, Unreadable, answers_in, exercise_of
@@ -20,6 +19,7 @@ from simlib.grading.similar import similar_pairs
 from simlib.grading.source import Source, read
 from simlib.grading.submissions import LARGEST_MB, collect
 from simlib.parameters import ParameterError
+from tests.small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
 
 
 @pytest.fixture(scope="module")

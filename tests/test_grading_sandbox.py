@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.small_exercise import POINTS, SOLUTIONS, content, handed_in, write_source
 
 from simlib.grading import sandbox
 from simlib.grading.answers import answers_in
 from simlib.grading.marking import Mark, Plan, make_plan, mark
 from simlib.grading.running import Engine
 from simlib.grading.source import read
+from tests.small_exercise import POINTS, SOLUTIONS, content, handed_in, write_source
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="grading does not run on Windows")
 EVERY = bool(os.environ.get("SIMLIB_EVERY_SUBMISSION"))

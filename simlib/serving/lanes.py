@@ -968,7 +968,7 @@ def go_on_in(lane, p, until):
 def by_age(lane):
     """Whether a request takes the youngest, or the oldest, of the idle containers."""
     reuse = lane.rules[0].reuse
-    return reuse == NEWEST_CREATED or reuse == OLDEST_CREATED
+    return reuse in (NEWEST_CREATED, OLDEST_CREATED)
 
 
 @inlined
