@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from simlib.advisor import advise
     from simlib.learning import predict, predictions, reveal
+    from simlib.playback import replay
     from simlib.results import Run
 
 __version__ = "0.1.0"
@@ -72,7 +73,6 @@ _ROOMS = (
     "results",
     "scenarios",
     "sequential",
-    "sequential",
     "serving",
     "theory",
     "widgets",
@@ -83,6 +83,7 @@ _LATER = {
     "Run": "simlib.results",
     "predict": "simlib.learning",
     "predictions": "simlib.learning",
+    "replay": "simlib.playback",
     "reveal": "simlib.learning",
 }
 
@@ -115,6 +116,7 @@ __all__ = [
     "predict",
     "predictions",
     "pricing",
+    "replay",
     "results",
     "reveal",
     "scenarios",

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from simlib import ParameterError, fairness, widgets
-from simlib.widgets import Answer, Explorer, Knob, summarised, value
+from simlib import ParameterError, fairness, lastmile, widgets
+from simlib.widgets import Answer, Explorer, Knob, month, summarised, value
 
 ALL = list(widgets.EXPLORERS.values())
 
@@ -116,6 +116,25 @@ def test_more_launch_time_means_more_errors() -> None:
     errors = [value(widgets.autoscaler.numbers(launch_min=m), "errors [share]") for m in (0.5, 3, 8)]
     assert errors == sorted(errors)
     assert errors[0] < errors[-1]
+
+
+def test_three_clouds_bill_what_their_machines_cost() -> None:
+    """Half off the prices of Vertex AI halves its bill, and nobody else's."""
+    found, cheaper = (widgets.platform_cost_map.numbers(per_day=1000, work_s=0.1, off=off) for off in (0, 50))
+    for name, share in (("SageMaker", 1.0), ("Vertex AI", 0.5), ("Azure ML", 1.0)):
+        figure = f"{name}: dollars a month"
+        assert value(cheaper, figure) == pytest.approx(share * value(found, figure))
+
+
+def test_the_cockpit_shows_what_the_loop_gives() -> None:
+    """One of its runs, lived anew; machines may differ in the last digits."""
+    policy = lastmile.Policy(monitor_every_hours=24, retrain="never")
+    kept = month.kept_runs(policy)[1]
+    found = lastmile.compute(policy, lastmile.team(), seed=month.SEED, replication=1)
+    assert {name: found.figures[name] for name in month.FIGURES} == pytest.approx(
+        {name: kept[name] for name in month.FIGURES}, rel=1e-6
+    )
+    assert all(len(month.kept_runs(each)) == month.REPLICATIONS for each in month.policies())
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ page shows lies beside it: a browser with the network off shows the same, and a 
 anything from elsewhere.  Ends with an error if a link leads nowhere.
 """
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -24,6 +26,8 @@ import nbformat
 from nbconvert.filters import Highlight2HTML, strip_ansi
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
+
+from simlib.playback import script
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -60,10 +64,13 @@ def build(root: Path, target: Path) -> list[Page]:
     target.mkdir(parents=True)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=False, trim_blocks=True)
     template = environment.get_template("page.html")
+    player = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()  # the one script inside a page
     course = [page for page in found if page.part == "Course"]
     for page in found:
         beside = _beside(course, page) if page in course else (None, None)
-        text = template.render(page=page, pages=found, parts=PARTS, before=beside[0], after=beside[1], escape=escape)
+        text = template.render(
+            page=page, pages=found, parts=PARTS, before=beside[0], after=beside[1], escape=escape, player=player
+        )
         _write(target / page.path, text)
     for name in ("site.css", "search.js"):
         shutil.copy(HERE / name, target)

@@ -11,10 +11,12 @@ same thing in numbers, each with its interval; `explorer.code(…)` the code tha
 
 from simlib.widgets.backlog import ASYNC_BACKLOG as async_backlog
 from simlib.widgets.chooser import DEPLOYMENT_CHOOSER as deployment_chooser
+from simlib.widgets.clouds import PLATFORM_COST_MAP as platform_cost_map
 from simlib.widgets.cold import COLD_START_AND_COST as cold_start_and_cost
 from simlib.widgets.drift import DRIFT_INJECTOR as drift_injector
 from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 from simlib.widgets.fair import FAIRNESS_TRADE_OFF as fairness_trade_off
+from simlib.widgets.month import COCKPIT as cockpit
 from simlib.widgets.night import BATCH_GANTT as batch_gantt
 from simlib.widgets.pipeline import PIPELINE_GANTT as pipeline_gantt
 from simlib.widgets.platform import PLATFORM_CHOICE as platform_choice
@@ -29,12 +31,14 @@ __all__ = [
     "async_backlog",
     "autoscaler",
     "batch_gantt",
+    "cockpit",
     "cold_start_and_cost",
     "deployment_chooser",
     "drift_injector",
     "fairness_trade_off",
     "pipeline_gantt",
     "platform_choice",
+    "platform_cost_map",
     "queue_and_latency",
     "summarised",
     "value",
@@ -49,10 +53,12 @@ EXPLORERS = {
         drift_injector,
         fairness_trade_off,
         autoscaler,
+        platform_cost_map,
         pipeline_gantt,
         async_backlog,
         batch_gantt,
         platform_choice,
+        cockpit,
     )
 }
 """All of them by name, in the order of the course's needs."""

@@ -27,9 +27,12 @@ import numpy as np
 import pandas as pd
 
 import simlib as sl
-from simlib import experiments, fairness, mlops, monitoring, platforms, serving, workload
+from simlib import experiments, fairness, lastmile, mlops, monitoring, platforms, pricing, serving, workload
+from simlib.platforms import sizing
+from simlib.platforms.choice import NAMES
 from simlib.serving import limits
 from simlib.widgets import Answer, summarised, value
+from simlib.widgets.month import kept_runs
 """
 _SIZE_INCHES, _DPI = (9.0, 3.5), 100
 
