@@ -54,12 +54,11 @@ def _draw(ax: "Axes", answer: Answer) -> None:
         ax.plot([max(0, less), more], [k, k], color=BLACK, linewidth=2)
         p99, low, high = (value(answer.numbers, f"{name}: p99 [s]", which) for which in ("mean", "low", "high"))
         errors = value(answer.numbers, f"{name}: errors [share]")
-        told = f"p99 {p99:.3g} s ({low:.3g} to {high:.3g})" if p99 > 0 else "no answers"
+        told = f"{name}: p99 {p99:.3g} s ({low:.3g} to {high:.3g})" if p99 > 0 else f"{name}: no answers"
         told += f", {100 * errors:.2g} % fail" if errors > 0 else ""
         ax.annotate(told, (max(usd[k], more), k), (6, 0), textcoords="offset points", va="center", fontsize=9)
-    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6), xlim=(0, 1.6 * max(usd)))
+    ax.set(yticks=[], ylim=(len(names) - 0.4, -0.6), xlim=(0, 1.7 * max(usd)))
     ax.set_xlabel("dollars a month (black: 95 % interval), and how long the slowest hundredth waits")
-    ax.grid(False, axis="y")
 
 
 PLATFORM_COST_MAP = Explorer(
