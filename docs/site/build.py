@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape, unescape
 from html.parser import HTMLParser
@@ -27,6 +27,7 @@ from nbconvert.filters import Highlight2HTML, strip_ansi
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
+from simlib.course import glossary
 from simlib.playback import script
 
 HERE = Path(__file__).resolve().parent
@@ -35,7 +36,6 @@ PARTS = ("Course", "Exercises", "Guide", "Glossary", "Behind the course")
 LIVE = "Here stands a control that answers while you turn it: in JupyterLab, by <code>make lab</code>."
 RAW = ("LICENSE", "CITATION.cff")
 _HEADING = re.compile(r"<h([1-6])(?: id=\"([^\"]*)\")?>(.*?)</h\1>", re.S)
-_TERM = re.compile(r"\*\*([^*\n]+)\*\* \(\*([^*\n]+)\*\)")
 
 
 @dataclass
@@ -97,7 +97,7 @@ def pages(root: Path) -> list[Page]:
         *exercises,
         _list_page("docs/guide/index.html", "Guide", "All guides", guides),
         *guides,
-        glossary_page(notebooks),
+        glossary_page(),
         *(text_page(root, path, "Behind the course") for path in behind),
     ]
 
@@ -118,26 +118,18 @@ def notebook_page(root: Path, source: Path, part: str) -> Page:
     return Page(_page_of(str(source.relative_to(root))), part, _title(body), body, "notebook")
 
 
-def glossary_page(notebooks: Iterable[Path]) -> Page:
-    """The words that the notebooks introduce as **term** (*término*), in both languages, and where."""
-    words: dict[str, tuple[str, str, Path]] = {}
-    for path in notebooks:
-        for cell in nbformat.read(path, as_version=4).cells:
-            for english, spanish in _TERM.findall(cell.source) if cell.cell_type == "markdown" else ():
-                words.setdefault(english.lower(), (english.lower(), spanish, path))
+def glossary_page() -> Page:
+    """The words of the course, each in one sentence, in both languages."""
     rows = "".join(
-        f'<tr id="{_anchor(english)}"><th scope="row">{escape(_again_upper(english))}</th>'
-        f'<td lang="es">{escape(spanish)}</td>'
-        f'<td><a href="notebooks/{path.stem}.html">{path.stem.split("-")[0]}</a></td></tr>'
-        for english, spanish, path in sorted(words.values())
+        f'<tr id="{_anchor(each.term)}"><th scope="row">{escape(each.term)}</th><td>{escape(each.means)}</td>'
+        f'<th scope="row" lang="es">{escape(each.spanish)}</th><td lang="es">{escape(each.significa)}</td></tr>'
+        for each in glossary.entries().values()
     )
-    head = '<tr><th scope="col">English</th><th scope="col">Español</th><th scope="col">Notebook</th></tr>'
-    body = (
-        '<h1 id="glossary">Glossary</h1><p>The words of the course in English and '
-        '<span lang="es">español</span>, and the notebook that introduces each.</p>'
-        f"{_scrolled('The glossary', f'<table><thead>{head}</thead><tbody>{rows}</tbody></table>')}"
-    )
-    return Page("glossary.html", "Glossary", "Glossary – Glosario", body)
+    named = '<th scope="col">Word</th><th scope="col">Means</th>'
+    head = f'<tr>{named}<th scope="col" lang="es">Palabra</th><th scope="col" lang="es">Significa</th></tr>'
+    table = f'<table class="words"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    body = f'<h1 id="glossary">Glossary · <span lang="es">Glosario</span></h1>{_scrolled("The glossary", table)}'
+    return Page("glossary.html", "Glossary", "Glossary · Glosario", body)
 
 
 def _list_page(path: str, part: str, title: str, of: list[Page]) -> Page:
@@ -219,11 +211,6 @@ def _plain(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
 
-def _again_upper(term: str) -> str:
-    """An abbreviation in capitals again."""
-    return " ".join(word.upper() if word in {"ab", "sql", "cv", "psi"} else word for word in term.split(" "))
-
-
 def _page_of(path: str) -> str:
     return re.sub(r"\.(md|ipynb)$", ".html", path)
 
@@ -253,7 +240,7 @@ def _sections(body: str, title: str) -> Iterator[tuple[str, str, str]]:
     ends = [head.start() for head in heads[1:]] + [len(shown)]
     for head, end in zip(heads, ends, strict=False):
         text = _plain(shown[head.end() : end])
-        yield head[2], _plain(head[3]) if head[1] != "1" else title, text[:1500]
+        yield head[2], _plain(head[3]) if head[1] != "1" else title, text if head[2] == "glossary" else text[:1500]
 
 
 def _beside(course: list[Page], page: Page) -> tuple[Page | None, Page | None]:
