@@ -455,7 +455,7 @@ class Reader(HTMLParser):
 
 def test_the_report_says_what_since_when_and_what_it_may_mean(tmp_path: Path) -> None:
     drifts = [
-        DataDrift("income", unit_factor=1000.0, at_day=0.5),
+        DataDrift("income", unit_factor=1000.0, at_day=0.5, until_day=1.5),
         DataDrift("form_minutes", stuck_at=5.0, at_day=1),
         DataDrift("purpose", new_category="<boat>", share=0.4, at_day=1),
     ]
@@ -468,7 +468,8 @@ def test_the_report_says_what_since_when_and_what_it_may_mean(tmp_path: Path) ->
     assert "script" not in page.tags
     assert "boat" not in page.tags
     for words in (
-        "2026-01-05 14:00",  # since: the window that ends two hours after noon
+        "2026-01-06 02:00",  # the sensor, since: the window that ends two hours after midnight
+        "not now; last 2026-01-06 12:00",  # the unit, which is right again; what it was like when it was wrong
         "recorded in another unit?",
         "a broken sensor",
         "there is a new product",

@@ -110,8 +110,8 @@ def test_costs_add_up_and_customers_are_the_same() -> None:
     assert daily.shape == (30, 3)
     assert (daily[:10].nunique(axis=1) == 1).all(), "until the first retraining all have the same model and customers"
     assert daily.mean().tolist() == pytest.approx(found["accuracy"].tolist())
-    again = monitoring.compare_policies(stream, policies, days=30, costs=costs, **SMALL)
-    assert again.equals(found)
+    alone = monitoring.compare_policies(stream, {"ten": policies["ten"]}, days=30, costs=costs, **SMALL)
+    assert alone.loc["ten"].equals(found.loc["ten"]), "the same again, whoever else is compared"
 
 
 def test_each_policy_sees_what_it_can_see() -> None:

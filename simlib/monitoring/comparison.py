@@ -91,9 +91,8 @@ class Findings:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The violations, one a row."""
-        rows = [each.as_file() for each in self.violations]
-        return pd.DataFrame(rows, columns=list(Violation._fields)).dropna(axis="columns", how="all")
+        """The violations, one a row; fields that none of them has are left out."""
+        return used_columns(pd.DataFrame([each.as_file() for each in self.violations], columns=list(Violation._fields)))
 
     def to_json(self) -> str:
         """constraint_violations.json."""
@@ -148,6 +147,11 @@ def compared(frame: pd.DataFrame, baseline: Baseline) -> Findings:
             metrics |= {f"feature_baseline_drift_{name}": distance["distance"]} if rules.emit_metrics else {}
             found += _of_drift(distance) if rules.evaluate_constraints else []
     return Findings(len(frame), tuple(found), table_of(distances), metrics)
+
+
+def used_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """*table* without the columns that are empty; an empty table keeps all, so that it can be asked for any."""
+    return table.dropna(axis="columns", how="all") if len(table) else table
 
 
 def table_of(distances: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from pydantic import Field, PlainValidator, SkipValidation
 
 from simlib import pricing
 from simlib.model import Law, lognormal
-from simlib.monitoring.comparison import Findings, Violation
+from simlib.monitoring.comparison import Findings, Violation, used_columns
 from simlib.parameters import (
     Count,
     NonNegative,
@@ -311,7 +311,7 @@ class ModelMonitor:
     def violations(self) -> pd.DataFrame:
         """One row a violation: time_s (when it was found), to_s (the end of its window), and the fields of its file."""
         columns = ["time_s", "to_s", *Violation._fields]
-        return pd.DataFrame(self._violations, columns=columns).dropna(axis="columns", how="all")
+        return used_columns(pd.DataFrame(self._violations, columns=columns))
 
     @property
     def metrics(self) -> pd.DataFrame:

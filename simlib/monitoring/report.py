@@ -1,6 +1,7 @@
 """What a monitor found, as one HTML page for people: which feature, how far, since when, and what it may mean."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ _MEANING = {
     "missing_column_check": "a column was dropped or renamed on the way to the model",
     "extra_column_check": "a column was added or renamed on the way to the model",
     "categorical_values_check": "there is a new product or a new code, or the spelling has changed",
-    "bias_drift_check": "one group is treated otherwise than before; chance alone does this often",
+    "bias_drift_check": "one group is treated otherwise than before",
     "feature_attribution_drift_check": "the model decides by other features than before: the inputs have moved",
 }
 _LIMITS = (
@@ -63,18 +64,28 @@ def _found(monitor: "ModelMonitor") -> str:
 
 
 def _subjects(violations: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    names = violations.get("metric_name", violations.get("feature_name"))
-    subject = names.fillna(violations.get("feature_name", "")) if names is not None else ""
-    grouped = violations.assign(subject=subject).groupby(["subject", "constraint_check_type"], sort=False)
+    subjects = [_subject(each) for each in violations.to_dict("records")]
+    grouped = violations.assign(subject=subjects).groupby(["subject", "constraint_check_type"], sort=False)
     found = [((str(key[0]), str(key[1])), group) for key, group in grouped]
     return sorted(found, key=lambda each: -len(each[1]))
+
+
+def _subject(violation: Mapping[Any, Any]) -> str:
+    """The feature, or the metric, and of which group or label."""
+    if "feature_name" in violation:
+        return str(violation["feature_name"])
+    metric = str(violation["metric_name"])
+    if "facet" in violation:
+        return f"{metric}, {violation['facet']} {violation['facet_value']}"
+    return f"{metric}, {violation['label']}" if "label" in violation else metric
 
 
 def _row(monitor: "ModelMonitor", subject: str, kind: str, group: pd.DataFrame) -> tuple[Any, ...]:
     compared = monitor.executions[monitor.executions["status"] != "Failed"]
     often = f"{len(group)} of {len(compared)}"
     last = str(group["description"].iloc[-1])
-    return subject, kind, _since(monitor, compared, group), often, last, _meaning(monitor, subject, kind)
+    meaning = _meaning(monitor, subject, kind, float(group["time_s"].iloc[-1]))
+    return subject, kind, _since(monitor, compared, group), often, last, meaning
 
 
 def _since(monitor: "ModelMonitor", compared: pd.DataFrame, group: pd.DataFrame) -> str:
@@ -88,29 +99,28 @@ def _since(monitor: "ModelMonitor", compared: pd.DataFrame, group: pd.DataFrame)
     return _date(monitor, float(first))
 
 
-def _meaning(monitor: "ModelMonitor", subject: str, kind: str) -> str:
-    if kind != "baseline_drift_check":
-        return _MEANING.get(kind, "the model's answers are right less often than when it was made")
-    return _moved(monitor, subject) or "customers have changed, or what is recorded of them has"
+def _meaning(monitor: "ModelMonitor", subject: str, kind: str, at_s: float) -> str:
+    if kind == "baseline_drift_check":
+        return _moved(monitor, subject, at_s) or "customers have changed, or what is recorded of them has"
+    if kind == "bias_drift_check" and getattr(monitor.baseline, "rule", "") == "documented":
+        return f"{_MEANING[kind]}; chance alone does this often"
+    return _MEANING.get(kind, "the model's answers are right less often than when it was made")
 
 
-def _moved(monitor: "ModelMonitor", feature: str) -> str:
-    """What became of a feature's numbers, and what that looks like."""
+def _moved(monitor: "ModelMonitor", feature: str, at_s: float) -> str:
+    """What had become of a feature's numbers when its drift was found at *at_s* [s], and what that looks like."""
     by_name = {each["name"]: each for each in monitor.baseline.statistics["features"]}
     before = by_name.get(feature, {}).get("numerical_statistics")
-    metrics = monitor.metrics
-    latest = {
-        name: float(metrics.loc[metrics["metric"] == f"feature_data_{feature} {name}", "value"].iloc[-1])
-        for name in ("Average", "Min", "Max")
-        if (metrics["metric"] == f"feature_data_{feature} {name}").any()
-    }
-    if before is None or len(latest) < 3:
+    published = monitor.metrics[monitor.metrics["time_s"] == at_s].set_index("metric")["value"]
+    names = [f"feature_data_{feature} {statistic}" for statistic in ("Average", "Min", "Max")]
+    if before is None or not set(names) <= set(published.index):
         return ""
+    now, least, most = (float(published[name]) for name in names)
     mean = before["mean"]
-    said = f"its mean went from {number(mean)} to {number(latest['Average'])}"
-    if latest["Min"] == latest["Max"] and before["min"] < before["max"]:
-        return f"it always reports {number(latest['Min'])}: a broken sensor, or a default filled in"
-    times = latest["Average"] / mean if mean else math.nan
+    said = f"its mean went from {number(mean)} to {number(now)}"
+    if least == most and before["min"] < before["max"]:
+        return f"it always reports {number(least)}: a broken sensor, or a default filled in"
+    times = now / mean if mean else math.nan
     power = math.log10(times) if times > 0 else math.nan
     if abs(power) > 0.9 and abs(power - round(power)) < 0.1:
         return f"{said}, about {number(10.0 ** round(power))} times: recorded in another unit?"
@@ -141,12 +151,12 @@ def _course(monitor: "ModelMonitor", feature: str) -> str:
         f'<polyline points="{at}" fill="none" stroke="#0b4a6f" stroke-width="2"/>'
         f'<line x1="50" x2="610" y1="140" y2="140" stroke="#555"/><text x="0" y="140">0</text>'
         f'<text x="0" y="26">{number(float(values.max()))}</text><text x="50" y="160">day 0</text>'
-        f'<text x="540" y="160">day {number(last)}</text>'
+        f'<text x="540" y="160">day {number(round(last, 1))}</text>'
     )
     beyond = int((values < threshold if by_p else values > threshold).sum())
-    what, side = ("p-value", "below") if by_p else ("distance", "above")
-    words = f"Line chart: the {what} of {feature} was {side} its threshold in {beyond} of {len(values)} executions."
-    return picture(words, drawn, height=170, caption=f"{feature}: {what} against the baseline, execution by execution")
+    what, side = ("p-value", "below") if by_p else ("distance from the baseline", "above")
+    words = f"Line chart of {feature}: the {what} was {side} its threshold in {beyond} of {len(values)} executions."
+    return picture(words, drawn, height=170, caption=f"{feature}: {what}, execution by execution")
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------
