@@ -163,6 +163,14 @@ MISTAKES = {
         "no model",
     ),
     "no policies": (lambda: monitoring.compare_policies(Stream(LoanBook()), {}), "{'never': Never()}"),
+    "too few rows to learn from": (
+        lambda: monitoring.compare_policies(Stream(LoanBook()), {"n": Never()}, training_rows=1),
+        "take more training_rows",
+    ),
+    "a training without a model": (
+        lambda: monitoring.compare_policies(Stream(LoanBook()), {"n": Never()}, train=lambda inputs, labels: None),
+        "should return the fitted model",
+    ),
     "the class of a policy": (lambda: monitoring.compare_policies(Stream(LoanBook()), {"n": Never}), "Calendar(30)"),
     "every 0 days": (lambda: Calendar(0), "every_days=0"),
     "scores beyond 1": (lambda: QualityEstimator().estimate([1.5]), "from 0 to 1"),

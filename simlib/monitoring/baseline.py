@@ -303,21 +303,26 @@ def _common(statistics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _statistics(name: str, column: Profile, size: int, rng: np.random.Generator) -> dict[str, Any]:
-    common = {"num_present": column.present, "num_missing": column.missing}
     kind = column.inferred_type
-    if kind in ("String", "Unknown"):
-        counts = column.categories()
-        buckets = [{"value": value, "count": count} for value, count in sorted(counts.items())]
-        text = {
-            "common": common,
-            "distinct_count": float(len(counts)),
-            "distribution": {"categorical": {"buckets": buckets}},
+    common = {"common": {"num_present": column.present, "num_missing": column.missing}}
+    if kind in _NUMERIC:
+        return {
+            "name": name,
+            "inferred_type": kind,
+            "numerical_statistics": common | _of_numbers(column.numbers, size, rng),
         }
-        return {"name": name, "inferred_type": kind, "string_statistics": text}
-    numbers = column.numbers
+    return {"name": name, "inferred_type": kind, "string_statistics": common | _of_text(column)}
+
+
+def _of_text(column: Profile) -> dict[str, Any]:
+    counts = column.categories()
+    buckets = [{"value": value, "count": count} for value, count in sorted(counts.items())]
+    return {"distinct_count": float(len(counts)), "distribution": {"categorical": {"buckets": buckets}}}
+
+
+def _of_numbers(numbers: np.ndarray, size: int, rng: np.random.Generator) -> dict[str, Any]:
     levels = kll(numbers, k=size, c=KLL["c"], rng=rng)
-    numeric = {
-        "common": common,
+    return {
         "mean": float(numbers.mean()),
         "sum": float(numbers.sum()),
         "std_dev": float(numbers.std()),
@@ -333,7 +338,6 @@ def _statistics(name: str, column: Profile, size: int, rng: np.random.Generator)
             }
         },
     }
-    return {"name": name, "inferred_type": kind, "numerical_statistics": numeric}
 
 
 def _buckets(numbers: np.ndarray) -> list[dict[str, float]]:

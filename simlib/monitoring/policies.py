@@ -177,7 +177,14 @@ class _Run:
         """Fit on four fifths, and measure on the rest what the model promises."""
         inputs, label = list(self.stream.inputs), str(self.stream.label)
         test = np.arange(len(rows)) % 5 == 0
-        self.answered = replace(self.stream, model=self.train(rows.loc[~test, inputs], rows.loc[~test, label]))
+        if rows.loc[~test, label].nunique() < 2:
+            raise ParameterError(
+                f"compare_policies: the {len(rows)} rows to learn from have one label only; take more training_rows."
+            )
+        model = self.train(rows.loc[~test, inputs], rows.loc[~test, label])
+        if model is None:
+            raise ParameterError("compare_policies: train returned None, and should return the fitted model.")
+        self.answered = replace(self.stream, model=model)
         told = scores(self.answered.model, rows.loc[test, inputs])
         y = rows.loc[test, label].to_numpy(dtype=float)
         self.promised = float(((told >= self.stream.threshold) == (y == 1)).mean())
@@ -244,17 +251,7 @@ def compare_policies(
         One row a policy: wrong (decisions), accuracy, retrainings, wrong_usd, retraining_usd, monitoring_usd, usd.
         `attrs["daily"]`: a frame of the accuracy a day, one column a policy.
     """
-    if stream.label is None or stream.model is not None:
-        raise ParameterError("compare_policies: stream should have labels and no model; the policies make theirs.")
-    if not isinstance(policies, dict) or not policies:
-        raise ParameterError(
-            "compare_policies: policies should be a dict of names to policies, such as {'never': Never()}."
-        )
-    for policy in policies.values():
-        if isinstance(policy, type) or not isinstance(policy, Policy):
-            raise ParameterError(
-                f"compare_policies: policies holds {shortly(policy)}; write for instance Calendar(30)."
-            )
+    _check_compared(stream, policies)
     prices = costs or Costs()
     sim = Simulation(seed)
     history = replace(stream, drifts=(), label_delay_days=0.0, label_spread_days=0.0, label_share=1.0).sample(
@@ -275,6 +272,20 @@ def compare_policies(
     table.attrs["daily"] = pd.DataFrame({name: 1 - np.array(run.wrong) / rows_per_day for name, run in runs.items()})
     table.attrs["trainings"] = {name: run.trainings for name, run in runs.items()}
     return table
+
+
+def _check_compared(stream: Stream, policies: object) -> None:
+    if stream.label is None or stream.model is not None:
+        raise ParameterError("compare_policies: stream should have labels and no model; the policies make theirs.")
+    if not isinstance(policies, dict) or not policies:
+        raise ParameterError(
+            "compare_policies: policies should be a dict of names to policies, such as {'never': Never()}."
+        )
+    for policy in policies.values():
+        if isinstance(policy, type) or not isinstance(policy, Policy):
+            raise ParameterError(
+                f"compare_policies: policies holds {shortly(policy)}; write for instance Calendar(30)."
+            )
 
 
 def _priced(run: _Run, costs: Costs, days: int, rows_per_day: int) -> dict[str, float]:
