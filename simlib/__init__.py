@@ -136,7 +136,11 @@ def __getattr__(name: str) -> Any:
         return import_module(f"simlib.{name}")
     if name in _LATER:
         return getattr(import_module(_LATER[name]), name)
-    raise AttributeError(f"simlib has no {name!r}")
+    if name.startswith("_"):  # what Python and notebooks look for by themselves
+        raise AttributeError(f"simlib has no {name!r}")
+    from simlib.parameters import nearest
+
+    raise AttributeError(f"simlib has no {name!r}; {nearest(name, __all__)}")
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ Nothing heavy is imported until a command runs, so that `doctor` still speaks wh
 """
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -43,7 +44,16 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(f"simlib.commands.{name}").add_parser(subparsers)
-    return parser.parse_args(argv)
+    args, left = parser.parse_known_args(argv)
+    if left:
+        subparsers.choices[args.command].error(f"there is no option {left[0]!r}{_nearest(left[0], args)}")
+    return args
+
+
+def _nearest(option: str, args: argparse.Namespace) -> str:
+    known = [f"--{name.replace('_', '-')}" for name in vars(args) if name != "command"]
+    near = difflib.get_close_matches(option.partition("=")[0], known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _run(command: ModuleType, args: argparse.Namespace) -> int:

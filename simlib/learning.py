@@ -62,7 +62,7 @@ def predict(
     ParameterError
         If the value is not among the choices or is neither text nor a finite number, or cannot be kept here.
     """
-    allowed = None if choices is None else [_value(choice, "choices") for choice in choices]
+    allowed = None if choices is None else _choices(choices)
     if value is not None:
         print(_commit(question_id, _chosen(_value(value, "value"), allowed), unit))
     elif in_jupyter():
@@ -127,6 +127,16 @@ def _value(value: object, name: str) -> Value:
     if isinstance(plain, int | float) and not isinstance(plain, bool) and math.isfinite(plain):
         return plain
     raise ParameterError(f"{name}={value!r} is not possible: it should be text or a finite number.")
+
+
+def _choices(choices: Sequence[Any]) -> list[Value]:
+    """*choices* as a list of at least two different values."""
+    found = [] if isinstance(choices, str) else [_value(choice, "choices") for choice in choices]
+    if len(found) < 2 or len(set(found)) < len(found):
+        raise ParameterError(
+            f"choices={choices!r} is not possible: it should be a list of at least two, all different."
+        )
+    return found
 
 
 def _chosen(value: Value, choices: list[Value] | None) -> Value:

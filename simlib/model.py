@@ -16,7 +16,7 @@ number: drawing n and then m numbers gives the same bytes as drawing n + m at on
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -396,7 +396,8 @@ class ModelProfile:
     needs_gpu: Flag = field(default=False, kw_only=True)
 
     @classmethod
-    def calibrate(cls, log: pd.DataFrame, name: str) -> "ModelProfile":
+    @checked
+    def calibrate(cls, log: pd.DataFrame, name: Text) -> Self:
         """The profile whose service law is what a log of real requests measured.
 
         Parameters
@@ -417,8 +418,6 @@ class ModelProfile:
 
 def _measured(log: pd.DataFrame) -> Any:
     """The durations [s] of the completed requests of *log*."""
-    if not isinstance(log, pd.DataFrame):
-        raise ParameterError(f"calibrate: log should be a DataFrame, not a {type(log).__name__}.")
     if "status" in log:
         log = log[log["status"] == "completed"]
     if "service_s" in log:

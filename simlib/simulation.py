@@ -41,6 +41,7 @@ LOOK_EVERY = 1_000_000
 """Requests between two looks of a run at itself, for the progress bar and for Ctrl-C."""
 
 LONGEST_S = 10 * 366 * 86400.0
+MOST_REQUESTS = 1e11  # some three hours at ten million a second
 """No run ends later; each minute is counted, so a slip of the unit would fill the memory."""
 
 SHOW_PROGRESS_AFTER_S = 2.0
@@ -322,8 +323,14 @@ def simulate(
         raise ParameterError(
             f"simulate: warm_up_hours={warm_up_hours!r} is not possible: it should be less than {end / 3600:g}."
         )
+    expected = workload.expected(0.0, end)
+    if expected > MOST_REQUESTS:
+        raise ParameterError(
+            f"simulate: about {expected:.2g} requests are more than can be followed in hours ({MOST_REQUESTS:.0e}); "
+            "give a shorter run, or workload.scaled(…)."
+        )
     if log == "auto":
-        log = "folded" if workload.expected(0.0, end) > EXACT_UP_TO else "exact"
+        log = "folded" if expected > EXACT_UP_TO else "exact"
     if log == "folded" and warm_up_hours % 1:
         raise ParameterError(
             f"simulate: warm_up_hours={warm_up_hours!r} is not possible: in a folded run it should be whole hours."

@@ -275,7 +275,14 @@ WRONG = {
     "more weights than laws": (lambda: sl.mixture([sl.constant(1)], [1, 2]), "one weight for each law"),
     "no seconds per unit": (lambda: sl.per_unit(0.1, {}), "s_per_unit"),
     "negative seconds per unit": (lambda: sl.per_unit(0.1, {"tokens": -1}), "s_per_unit"),
-    "a log that is no frame": (lambda: sl.ModelProfile.calibrate([1, 2], "m"), "log should be a DataFrame"),
+    "a log that is no frame": (lambda: sl.ModelProfile.calibrate([1, 2], "m"), "should be an instance of DataFrame"),
+    "a typo in calibrate": (lambda: sl.ModelProfile.calibrate(lox=1, name="m"), "did you mean 'log'"),
+    "no choices": (lambda: sl.predict("x", choices=[]), "a list of at least two, all different"),
+    "one choice twice": (lambda: sl.predict("x", choices=["a", "a"]), "a list of at least two, all different"),
+    "requests beyond counting": (
+        lambda: sl.simulate(RT, workload.poisson(rate=1e12), hours=1),
+        "more than can be followed in hours",
+    ),
     # workloads
     "a rate of 0": (lambda: workload.poisson(0), "rate=0"),
     "a rate as text": (lambda: workload.poisson("20/s"), "rate='20/s'"),
@@ -368,3 +375,8 @@ def test_a_notebook_shows_the_sentence_alone():
     assert isinstance(result.error_in_exec, sl.ParameterError)
     shown = re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue()).strip()
     assert shown == "ParameterError: poisson has no parameter 'rat'; did you mean 'rate'?"
+
+
+def test_a_typo_in_a_name_of_the_library() -> None:
+    with pytest.raises(AttributeError, match="no 'lognorml'; did you mean 'lognormal'"):
+        _ = sl.lognorml

@@ -578,7 +578,7 @@ def test_a_mistake_about_options_or_files(log, capsys, tmp_path, monkeypatch, ar
         (("--service-mean", 1, "--seed", "x"), "argument --seed: "),
         (("--service-mean", 1, "--max-p99", 0), "argument --max-p99: "),
         (("--service-mean", 1, "--replications", 0), "argument --replications: "),
-        (("--service-mean", 1, "--instnces", "1"), "unrecognized arguments: --instnces 1"),
+        (("--service-mean", 1, "--instnces", "1"), "there is no option '--instnces' (did you mean '--instances'?)"),
         (("--service-mean", 1, "--time", "TIMESTAP"), "has no column 'TIMESTAP'; did you mean 'TIMESTAMP'?"),
         (("--service-mean", 1, "--trace", "no.csv"), "there is no file 'no.csv'"),
     ],

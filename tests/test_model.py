@@ -222,5 +222,5 @@ def test_calibrate_says_what_is_wrong_with_a_log(log, words) -> None:
 
 
 def test_calibrate_wants_a_frame() -> None:
-    with pytest.raises(ParameterError, match="should be a DataFrame, not a list"):
+    with pytest.raises(ParameterError, match="should be an instance of DataFrame"):
         ModelProfile.calibrate([1, 2], "m")

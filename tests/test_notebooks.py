@@ -307,6 +307,10 @@ OTHER_LOGS = {
         pd.DataFrame({"seconds": [3599.0, 0.0, 17.25, 17.25, 1800.5]}),
         ("seconds", "{}", "sl.lognormal(mean=0.8, cv=0.5)"),
     ),
+    "semicolons, decimal commas": (
+        pd.DataFrame({"when": [f"2026-03-02 08:{minute:02}:05,250" for minute in range(60)], "words": [40.5] * 60}),
+        ("when", '{"words": 0.03}', "sl.per_unit(base_s=0.2, s_per_unit=WORK)"),
+    ),
     "ISO 8601, two work columns": (
         pd.DataFrame(
             {
@@ -324,15 +328,16 @@ OTHER_LOGS = {
 @pytest.mark.parametrize("name", OTHER_LOGS)
 def test_notebook_00_replays_another_log(name: str, tmp_path: Path) -> None:
     frame, (time, work, service) = OTHER_LOGS[name]
-    frame.to_csv(tmp_path / "mine.csv", index=False)
+    separate = {"sep": ";", "decimal": ","} if "semicolons" in name else {}
+    frame.to_csv(tmp_path / "mine.csv", index=False, **separate)
     shutil.copy(FOLDER / "00-start-here.ipynb", tmp_path)
     notebook = nbformat.read(tmp_path / "00-start-here.ipynb", as_version=4)
     cell = next(cell for cell in notebook.cells if cell.id == "choose-log")
-    for variable, value in (("LOG", '"mine.csv"'), ("HOURS", "1"), ("TIME", f'"{time}"'), ("WORK", work)):
+    for variable, value in (("LOG", '"mine.csv"'), ("TIME", f'"{time}"'), ("WORK", work)):
         cell.source, changed = re.subn(rf"^{variable} = .*$", f"{variable} = {value}", cell.source, flags=re.M)
         assert changed == 1, variable
     cell.source, changed = re.subn(r"^service = .*$", f"service = {service}", cell.source, flags=re.M)
     assert changed == 1
     NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
     look = next(cell for cell in notebook.cells if cell.id == "look-at-log")
-    assert f"{len(frame)} requests from" in look.outputs[0].text
+    assert f"{len(frame)} requests in " in look.outputs[0].text

@@ -488,6 +488,20 @@ def test_a_log_of_many_rows_is_read_in_blocks_with_its_work(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "at,Tokens\n2026-03-02T08:00:00.250Z,1\n2026-03-02T08:00:01.500Z,2\n",
+        "at , Tokens \n2026-03-02 08:00:00.25 UTC,1\n2026-03-02 08:00:01.5 UTC,2\n",
+        "at;Tokens\n2026-03-02 08:00:00,250;1,0\n2026-03-02 08:00:01,500;2,0\n",
+    ],
+)
+def test_times_as_loggers_and_warehouses_write_them(tmp_path: Path, text: str) -> None:
+    rows = from_trace(_file(tmp_path, text), time="at", work=["Tokens"]).rows
+    assert rows.times.values.tolist() == [0.0, 1.25]
+    assert rows.work["Tokens"].values.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "is empty; it needs a header"),
@@ -510,6 +524,7 @@ def test_a_log_of_many_rows_is_read_in_blocks_with_its_work(tmp_path: Path) -> N
         ("at,Tokens\n2026-03-02T08:00Z,2\n2026-03-02T08:00:01,2\n", "'at' in row 2 .* has no time zone while others"),
         ("at,Tokens\n2026-03-02T08:00,2\n2026-03-02T08:00:01+01,2\n", "'at' in row 1 .* has no time zone while others"),
         ('at,Tokens\n"1,2\n', "cannot be read as CSV"),
+        ("at,Tokens\n1700000000,2\n0,2\n", "'at' in row 1 .* it should be within ten years of the earliest request"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
@@ -523,9 +538,11 @@ def test_a_file_that_is_none_or_no_text_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(bytes(range(128, 256)) * 20)
     (tmp_path / "log.csv.gz").write_bytes(b"not compressed")
     (tmp_path / "log.zip").write_bytes(b"not compressed")
-    for name in ("model.bin", "log.csv.gz", "log.zip", "."):
+    for name in ("model.bin", "log.csv.gz", "log.zip"):
         with pytest.raises(ParameterError, match="cannot be read as CSV"):
             from_trace(tmp_path / name, time="at")
+    with pytest.raises(ParameterError, match="is a folder; it should be a CSV file"):
+        from_trace(tmp_path, time="at")
     for name in (tmp_path / "nowhere.csv", "http://localhost/log.csv"):
         with pytest.raises(ParameterError, match="there is no file"):
             from_trace(name, time="at")

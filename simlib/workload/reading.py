@@ -20,6 +20,9 @@ SEPARATORS = ",;\t|"
 LARGEST_S = 1e11
 """Larger numbers are no seconds of this age."""
 
+LONGEST_S_OF_A_LOG = 10 * 366 * 86400.0
+"""A request so long after the first is a wrong time."""
+
 OF_THIS_CENTURY_S = (978_307_200.0, 4_102_444_800.0)
 """From 2001 to 2100, since 1970: large numbers that all lie there, by their unit, count that unit."""
 
@@ -48,6 +51,7 @@ def read(source: str | pd.DataFrame, time: str, work: Sequence[str]) -> tuple[np
         raise _wrong(f"{where} has no rows; it needs at least one request.")
     _check_columns([str(name) for name in frame.columns], columns, where)
     times = _times(frame[time], time)
+    _refuse(frame[time], times > LONGEST_S_OF_A_LOG, time, "within ten years of the earliest request")
     order = np.argsort(times, kind="stable")
     return times[order], {column: _work(frame[column], column)[order] for column in work}
 
@@ -61,14 +65,23 @@ def _wrong(sentence: str) -> ParameterError:
 
 def _frame(path: str, columns: Sequence[str]) -> pd.DataFrame:
     """The *columns* of a CSV file."""
+    if Path(path).is_dir():
+        raise _wrong(f"{path!r} is a folder; it should be a CSV file.")
     if not Path(path).exists():  # also keeps pandas from fetching an address
         raise _wrong(f"there is no file {path!r} (looked for it in {str(Path.cwd())!r}).")
     try:
         sign = _separator(path, columns)
         decimal = "," if sign == ";" else "."  # where commas are decimal, columns are separated by semicolons
-        return pd.read_csv(
-            path, sep=sign, decimal=decimal, usecols=list(columns), skipinitialspace=True, low_memory=False
+        wanted = set(columns)
+        frame = pd.read_csv(
+            path,
+            sep=sign,
+            decimal=decimal,
+            usecols=lambda name: name.strip() in wanted,
+            skipinitialspace=True,
+            low_memory=False,
         )
+        return frame.rename(columns=str.strip)
     except ParameterError:
         raise
     except pd.errors.EmptyDataError:
@@ -85,7 +98,7 @@ def _separator(path: str, columns: Sequence[str]) -> str:
         for sign in SEPARATORS
     }
     sign = max(SEPARATORS, key=lambda sign: len(headers[sign]))
-    _check_columns([str(name) for name in headers[sign]], columns, f"the file {path!r}")
+    _check_columns([str(name).strip() for name in headers[sign]], columns, f"the file {path!r}")
     return sign
 
 
@@ -163,7 +176,8 @@ def _since_first(instants: pd.Series, values: pd.Series, column: str) -> np.ndar
 
 
 def _parsed(texts: pd.Series, present: np.ndarray, column: str) -> pd.Series:
-    """The instants of ISO 8601 *texts*, NaT where one is none."""
+    """The instants of ISO 8601 *texts*, NaT where one is none; "UTC" for Z and a decimal comma are taken, too."""
+    texts = texts.str.replace(r"\s*UTC$", "Z", regex=True).str.replace(r"(:\d\d),(?=\d)", r"\1.", regex=True)
     try:
         return pd.to_datetime(texts, format="ISO8601", errors="coerce")
     except ValueError:  # pandas refuses different time zones, and rows with one beside rows without
@@ -171,5 +185,5 @@ def _parsed(texts: pd.Series, present: np.ndarray, column: str) -> pd.Series:
         without = np.flatnonzero(~zoned & present)
         if without.size:
             sentence = f"{_place(column, int(without[0]))} has no time zone while others have one"
-            raise _wrong(f"{sentence}; mixed time zones should be made one.") from None
+            raise _wrong(f"{sentence}; either all rows should have one or none.") from None
         return pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
