@@ -73,9 +73,11 @@ class Alarm:
     metric : str
         Its name, "feature_baseline_drift_income" for instance, or "violations", their number.
     threshold : float
+        In the metric's own unit.
     comparison : "GreaterThanThreshold" | "LessThanThreshold"
     datapoints_to_alarm, evaluation_periods : int
-        So many of the last so many values have to be beyond the threshold (M of N).
+        So many of the last so many values have to be beyond the threshold (M of N).  An execution that failed gives no
+        value; the ones before it still count.
     """
 
     metric: Text
