@@ -33,17 +33,8 @@ import json, sys, time
 begin = time.perf_counter()
 import simlib
 imported = time.perf_counter()
-from simlib import serving, workload
-model = simlib.ModelProfile("probe", service=simlib.exponential(mean=0.05))
-for routing in sys.argv[1:]:
-    endpoint = serving.RealTime(model, initial_instance_count=2, routing=routing)
-    run = simlib.simulate(endpoint, workload.poisson(rate=5), hours=0.05, seed=1)
-    run.summary()
-if len(sys.argv) > 2:
-    fleet = serving.Edge(model, fleet={"rpi4": 1})
-    for deployment in (serving.Serverless(model), serving.Asynchronous(model), fleet):
-        simlib.simulate(deployment, workload.poisson(rate=5), hours=0.05, seed=1)
-    simlib.simulate(serving.BatchTransform(model), workload.files(1, size_mb=1), seed=1)
+from simlib.serving.rehearsal import rehearse
+rehearse(sys.argv[1:])
 print(json.dumps({"import_s": imported - begin, "simulate_s": time.perf_counter() - imported}))
 """
 

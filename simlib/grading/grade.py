@@ -149,10 +149,7 @@ def _grade_all(
     import joblib
     from tqdm.auto import tqdm
 
-    engine = Engine(records.engine.resolve(), order.limits)
-    (engine.folder / "caches").mkdir(parents=True, exist_ok=True)
-    sandbox.write_kernelspec(engine.folder)
-    sandbox.warm_caches(engine.folder / "caches", source.path)
+    engine = Engine(records.engine.resolve(), order.limits, source.imports())
     plan = make_plan(source, seed, engine)
     calls = (
         joblib.delayed(_grade_one)(each, order, plan_parts(plan), made_from(each, order, source, seed), seed, slot)
@@ -191,9 +188,9 @@ def _grade_one(
     """Grade one student's submission and keep result and receipt; whatever happens, there is one."""
     records = Records(order.out)
     pseudonym = records.pseudonym(submission.student)
-    engine = Engine(records.engine.resolve(), order.limits)
     try:
         plan = _plan(parts)
+        engine = Engine(records.engine.resolve(), order.limits, plan.source.imports())
         if order.is_individual:
             own = read(plan.source.path, given=plan.source.variant(submission.student))
             plan = make_plan(own, seed, engine, is_individual=True, slot=slot)

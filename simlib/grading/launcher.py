@@ -1,67 +1,174 @@
-"""Starts the kernel that runs a student's answers, shut in as far as this machine allows.
+"""Becomes the kernel that runs a student's answers, shut in as far as this machine allows.
 
-Run as `python -I launcher.py -f CONNECTION_FILE`, with its settings in the environment variable SIMLIB_SANDBOX.  With
-namespaces (Linux, `unshare`) the kernel sees its own processes only, no network, and of all files only Python, its
-packages and an empty scratch folder that is held in memory; it may write nowhere else.  Everywhere: limits on memory,
-processor time, file size and processes, a clean environment, and an end when the grader ends.
+The process is forked, by one that has imported everything, before any notebook is read: so nothing that is secret was
+ever in its memory.  It waits for its settings on a pipe.  With namespaces (Linux) the kernel sees its own processes
+only, no network, and of all files only Python, its packages and an empty scratch folder that is held in memory; it may
+write nowhere else.  Everywhere: limits on memory, processor time, file size and processes, a clean environment, and an
+end when the grader ends.
+
+Run as a program, it tries whether namespaces are allowed here, and says why not.
 """
 
 import ctypes
 import json
 import os
 import platform
+import random
 import resource
-import shutil
 import signal
 import sys
 from typing import Any
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
+    1,
+    2,
+    4,
+    8,
+    32,
+    4096,
+    16384,
+    1 << 18,
+)
 MNT_DETACH = 2
-KEPT_FLAGS = {os.ST_NOSUID: MS_NOSUID, os.ST_NODEV: MS_NODEV, os.ST_NOEXEC: 8, os.ST_NOATIME: 1024, 4096: 1 << 21}
+KEPT_FLAGS = {
+    os.ST_NOSUID: MS_NOSUID,
+    os.ST_NODEV: MS_NODEV,
+    os.ST_NOEXEC: MS_NOEXEC,
+    os.ST_NOATIME: 1024,
+    4096: 1 << 21,
+}
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
-SCRATCH, SOCKETS, CACHES = "/scratch", "/sockets", "/caches"
+NEW_MOUNTS, NEW_USERS, NEW_PROCESSES, NEW_NETWORK, NEW_SHARED_MEMORY = 1 << 17, 1 << 28, 1 << 29, 1 << 30, 1 << 27
+SCRATCH, SOCKETS = "/scratch", "/sockets"
 DEVICES = ("null", "zero", "full", "random", "urandom")
+MOST_FILES = 4096  # open ones, inherited
 
 
-def main() -> None:
-    """Shut this process in, then become an IPython kernel."""
-    settings = json.loads(os.environ.pop("SIMLIB_SANDBOX"))
+def fork_waiting() -> tuple[int, int]:
+    """A process that will be a kernel: its number, and the end of a pipe that takes its settings as JSON."""
+    read, write = os.pipe()
+    parent, pid = os.getpid(), os.fork()
+    if pid:
+        os.close(read)
+        return pid, write
+    status = 1
+    try:
+        os.close(write)
+        end_with(parent)
+        with open(read) as pipe:
+            text = pipe.read()
+        status = run(json.loads(text)) if text else 0
+    finally:
+        os._exit(status)
+
+
+def run(settings: dict[str, Any]) -> int:
+    """Be a kernel, or with namespaces the parent of one; the exit status."""
+    os.setsid()
+    let_go_of_files()
+    if not settings["namespaces"]:
+        return be_kernel(settings)
     libc = ctypes.CDLL(None, use_errno=True)
-    if sys.platform == "linux":
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    with open(sys.argv[-1]) as file:
-        connection = json.load(file)
+    enter_namespaces(libc)
+    (asks, told), (waits, answered) = os.pipe(), os.pipe()
+    parent, pid = os.getpid(), os.fork()
+    if pid == 0:
+        os.close(asks)
+        os.close(answered)
+        end_with(parent)
+        return be_kernel(settings, told, waits)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # that is for the kernel
+    os.close(told)
+    os.close(waits)
+    if os.read(asks, 1):  # its sockets are bound, so their folder can be closed
+        mount(libc, None, SOCKETS, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept_flags(SOCKETS))
+        os.write(answered, b".")
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 255
+
+
+def be_kernel(settings: dict[str, Any], told: int = -1, waits: int = -1) -> int:
+    """Give up everything, then be an IPython kernel until it ends.
+
+    Rights go before the kernel's threads begin: each thread has its own.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    connection = settings["connection"]
     if settings["namespaces"]:
         enter_own_root(libc, settings)
-        settings |= {"scratch": SCRATCH, "caches": CACHES}
-        connection["ip"] = f"{SOCKETS}/{os.path.basename(connection['ip'])}"
-    set_environment(settings["scratch"], settings["caches"])
+        settings = settings | {"scratch": SCRATCH}
+        connection = connection | {"ip": f"{SOCKETS}/{os.path.basename(connection['ip'])}"}
+    set_environment(settings["scratch"])
     os.chdir(settings["scratch"])
-    app = make_kernel(connection)  # its sockets are bound now, so their folder can be closed
-    if settings["namespaces"]:
-        mount(libc, None, SOCKETS, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept_flags(SOCKETS))
     set_limits(settings)
-    give_up_privileges(libc, settings)
+    give_up_rights(libc, settings)
+    app = make_kernel(connection)
+    if settings["namespaces"]:
+        os.write(told, b".")
+        os.read(waits, 1)
+        os.close(told)
+        os.close(waits)
     app.start()
+    return 0
+
+
+def end_with(parent: int) -> None:
+    """End when the process *parent*, which started this one, ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() not in (parent, 0):  # 0: it lives outside our namespace
+            os._exit(1)
+
+
+def let_go_of_files() -> None:
+    """No file, pipe or socket of the grader's stays open."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    os.closerange(3, MOST_FILES)
+
+
+# --- namespaces -----------------------------------------------------------------------------------------------------
+
+
+def enter_namespaces(libc: ctypes.CDLL) -> None:
+    """Own mounts, network, shared memory and, for what is forked, processes; root needs no own users, all others do."""
+    kinds = NEW_MOUNTS | NEW_NETWORK | NEW_SHARED_MEMORY | NEW_PROCESSES
+    user, group = os.geteuid(), os.getegid()
+    if libc.unshare(kinds if user == 0 else kinds | NEW_USERS) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "unshare")
+    if user != 0:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    mount(libc, None, "/", None, MS_REC | MS_PRIVATE)
+
+
+def try_namespaces() -> None:
+    """Enter namespaces and mount something, as a kernel does; that is what restricted machines forbid."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    enter_namespaces(libc)
+    pid = os.fork()
+    if pid:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    mount(libc, "tmpfs", "/tmp", "tmpfs", MS_NOSUID)
+    mount(libc, "proc", "/proc", "proc", MS_NOSUID)
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def enter_own_root(libc: ctypes.CDLL, settings: dict) -> None:
+def enter_own_root(libc: ctypes.CDLL, settings: dict[str, Any]) -> None:
     """A root folder in memory with what a kernel needs, read-only, and its scratch folder; all else is gone."""
     root = settings["root"]
-    mount(libc, None, "/", None, MS_REC | MS_PRIVATE)
     mount(libc, "tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m,mode=755")
     for path in settings["visible"]:
         show(libc, root, path)
     for name in DEVICES:
         show(libc, root, f"/dev/{name}", may_write=True)
-    show(libc, root, "/proc", may_write=True)
+    os.mkdir(root + "/proc")
+    mount(libc, "proc", root + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     show(libc, root, settings["sockets"], at=SOCKETS, may_write=True)
-    show(libc, root, settings["caches"], at=CACHES)
     for path, size in ((SCRATCH, settings["scratch_mb"]), ("/dev/shm", 16)):
         os.makedirs(root + path, exist_ok=True)
         mount(libc, "tmpfs", root + path, "tmpfs", MS_NOSUID | MS_NODEV, f"size={size}m,mode=777")
@@ -93,7 +200,15 @@ def show(libc: ctypes.CDLL, root: str, path: str, at: str = "", may_write: bool 
         open(target, "w").close()
     mount(libc, path, target, None, MS_BIND | MS_REC)
     if not may_write:
-        mount(libc, None, target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept_flags(target))
+        for place in (target, *mounts_below(target)):
+            mount(libc, None, place, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | kept_flags(place))
+
+
+def mounts_below(folder: str) -> list[str]:
+    """What is mounted inside *folder*: each mount has to be made read-only by itself."""
+    with open("/proc/self/mountinfo") as file:
+        places = [line.split()[4].encode().decode("unicode_escape") for line in file]
+    return [place for place in places if place.startswith(folder + "/")]
 
 
 def kept_flags(path: str) -> int:
@@ -114,10 +229,12 @@ def mount(
 # --- limits ---------------------------------------------------------------------------------------------------------
 
 
-def set_environment(scratch: str, caches: str) -> None:
-    """A clean environment, and private copies of the caches: their index is a pickle that nobody else may write."""
-    for name in ("numba", "matplotlib"):
-        shutil.copytree(f"{caches}/{name}", f"{scratch}/.{name}")
+def set_environment(scratch: str) -> None:
+    """A clean environment; random numbers without a seed are the same in every run, so that marks are."""
+    import numpy as np
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  students use it
     os.environ.clear()
     os.environ.update(
         PATH="/usr/bin:/bin",
@@ -136,7 +253,7 @@ def set_environment(scratch: str, caches: str) -> None:
     )
 
 
-def set_limits(settings: dict) -> None:
+def set_limits(settings: dict[str, Any]) -> None:
     """What one process may use; the grader watches their sum."""
     megabyte = 1 << 20
     limits = {
@@ -153,7 +270,7 @@ def set_limits(settings: dict) -> None:
         resource.setrlimit(kind, (limit, limit) if hard == resource.RLIM_INFINITY else (min(limit, hard),) * 2)
 
 
-def give_up_privileges(libc: ctypes.CDLL, settings: dict) -> None:
+def give_up_rights(libc: ctypes.CDLL, settings: dict[str, Any]) -> None:
     """For good: no capability, no other user, the first to go when memory runs out."""
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
@@ -162,20 +279,16 @@ def give_up_privileges(libc: ctypes.CDLL, settings: dict) -> None:
         pass  # no Linux, or not allowed here
     if not settings["namespaces"]:
         return
+    for capability in range(64):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     if settings["user"] is not None:
-        for path, folders, files in os.walk(SCRATCH):
-            for name in (".", *folders, *files):
-                os.chown(os.path.join(path, name), settings["user"], settings["user"], follow_symlinks=False)
         os.setgroups([])
         os.setresgid(*(settings["user"],) * 3)
         os.setresuid(*(settings["user"],) * 3)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user takes it off
-    else:
-        for capability in range(64):
-            libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-        header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-        if libc.capset(header, nothing) != 0:
-            raise OSError(ctypes.get_errno(), "capset")
+    header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    if libc.capset(header, nothing) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "no_new_privs")
 
@@ -183,7 +296,7 @@ def give_up_privileges(libc: ctypes.CDLL, settings: dict) -> None:
 # --- the kernel -----------------------------------------------------------------------------------------------------
 
 
-def make_kernel(connection: dict) -> Any:
+def make_kernel(connection: dict[str, Any]) -> Any:
     """An IPython kernel, its sockets bound; it keeps no history."""
     from ipykernel.kernelapp import IPKernelApp
 
@@ -195,4 +308,7 @@ def make_kernel(connection: dict) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        try_namespaces()
+    except OSError as error:
+        sys.exit(" ".join(filter(None, (error.strerror, error.filename))))

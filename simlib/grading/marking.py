@@ -91,7 +91,7 @@ def _require_kept(
     source: Source, question: Question, policy: Plain, hidden: Cases, engine: Engine
 ) -> list[dict[str, Plain]]:
     """The figures of the solution's policy, which has to keep its own limits in every hidden case."""
-    found = judge.figures(source, question.trial, policy, hidden.calls[question.name], engine.folder)
+    found = judge.figures(source, question.trial, policy, hidden.calls[question.name], engine)
     if found is None or not all(all(policies.kept(each, question.limits, each).values()) for each in found):
         raise ParameterError(f"{source.name}: the solution's policy of {question.name} does not keep its own limits.")
     return found
@@ -224,7 +224,7 @@ def _judge(plan: Plan, question: Question, its: Mark, engine: Engine) -> None:
         its.error = fault
         return
     meant = policies.as_meant(policy, question.bounds)
-    found = judge.figures(plan.source, question.trial, meant, plan.hidden.calls[question.name], engine.folder)
+    found = judge.figures(plan.source, question.trial, meant, plan.hidden.calls[question.name], engine)
     if found is None:
         its.error = "the simulation of this policy did not come to its end"
         return

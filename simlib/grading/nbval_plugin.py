@@ -1,7 +1,6 @@
 """The pytest plugin with which nbval runs one submission: values are compared here, never in the student's kernel.
 
-Loaded with `-p simlib.grading.nbval_plugin` in a process of its own for each submission, so that what it changes in
-nbval holds for that run only:
+In a process of its own for each submission, so that what it changes in nbval holds for that run only:
 
 - the kernel is started in the sandbox, and its sockets are files in a private folder;
 - the notebook, which holds the reference values, is deleted once it has been collected;
@@ -9,73 +8,123 @@ nbval holds for that run only:
 - comments and tags that change how nbval treats a cell are without effect;
 - a kernel that has died, holds too much memory or prints too much is noticed within a second.
 
-What happened is written as data to the file that the environment variable SIMLIB_RESULTS names.
+What happened is written to a file, as data.
 """
 
+import contextlib
 import json
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
-from subprocess import DEVNULL
 from typing import Any
 
 import nbval.kernel
 import nbval.plugin
 import pytest
 import zmq
+from jupyter_client.blocking.client import BlockingKernelClient
 
 from simlib.exercises.handing_in import MIME
 from simlib.exercises.values import is_nothing, plain, same
-from simlib.grading.sandbox import (
-    Limits,
-    Place,
-    adopt_orphans,
-    descendants,
-    dies_with_parent,
-    end_all,
-    resident_mb,
-    settings,
-)
+from simlib.grading.launcher import fork_waiting
+from simlib.grading.sandbox import Limits, Place, adopt_orphans, descendants, end_all, resident_mb, settings
 
 LOOK_EVERY_S = 0.3
 PATIENCE_S = 60
+STARTUP_S = 120
 ERRORS = ("error", "value")
-
-_limits = Limits(**json.loads(os.environ.get("SIMLIB_LIMITS", "{}")))
-_outcomes: list[dict[str, Any]] = []
+FATAL = ("timeout", "died", "memory", "output", "broken")  # what follows would say nothing
 
 
 class KernelEnded(Exception):
     """The kernel is gone, or was ended: why, in one word."""
 
 
+def run(order: dict[str, Any]) -> None:
+    """Run one composed notebook in this process; write what became of each cell.
+
+    Parameters
+    ----------
+    order : dict
+        `notebook` and `results` (paths in a private folder), `slot`, `limits`, `record` (whether to keep all values).
+    """
+    adopt_orphans()
+    waiting = fork_waiting()  # before the notebook, which holds the references, is read
+    plugin = Plugin(Path(order["results"]), Limits(**order["limits"]), order["slot"], order["record"], waiting)
+    folder = plugin.results.parent
+    os.environ.clear()
+    os.environ.update(PATH=os.defpath, HOME=str(folder), LANG="C.UTF-8", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    os.chdir(folder)
+    options = [
+        "-q",
+        "--noconftest",
+        "-c",
+        os.devnull,
+        f"--rootdir={folder}",
+        f"--confcutdir={folder}",
+        "-p",
+        "no:cacheprovider",
+        "--tb=no",
+    ]
+    nbval_options = ["-p", "nbval.plugin", "--nbval", "--nbval-cell-timeout", str(plugin.limits.cell_s)]
+    pytest.main([*options, *nbval_options, order["notebook"]], plugins=[plugin])
+
+
 # --- the kernel -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class KernelProcess:
+    """The process of a kernel, as far as nbval asks for it."""
+
+    pid: int
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+        except ChildProcessError:
+            return False
+
+    def interrupt_kernel(self) -> None:
+        """What Ctrl-C does, to it and what it started."""
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.killpg(self.pid, signal.SIGINT)
+
+    def shutdown_kernel(self, now: bool = True) -> None:
+        """End it and everything else that was started here."""
+        end_all(descendants(os.getpid()))
 
 
 class SandboxedKernel(nbval.kernel.RunningKernel):
     """A kernel in the sandbox, whose output is read while it works and counted."""
 
-    def __init__(self, kernel_name: str, cwd: str | None = None, startup_timeout: float = 60) -> None:
-        self.place = Place.make(Path(os.environ["SIMLIB_RESULTS"]).parent)
+    def __init__(self, limits: Limits, process: KernelProcess, client: BlockingKernelClient) -> None:
+        self.limits = limits
         self.waiting: deque[Any] = deque()
         self.read_bytes = 0
         self.ended = ""
-        self.km, self.kc = start_in_sandbox(self.place, kernel_name, startup_timeout)
+        self.looked_at = time.monotonic()
+        self.km, self.kc = process, client
+        client.start_channels(stdin=False, hb=False, control=False)
+        self.await_reply(client.kernel_info(), STARTUP_S)
         self._ensure_iopub_up()
 
     def get_message(self, stream: str, timeout: float | None = None) -> Any:
         """The next message; of output, first what was read while waiting for a reply."""
         if stream != "iopub":
-            return super().get_message(stream, timeout=timeout)
+            return self.kc.get_shell_msg(timeout=timeout)
         if self.waiting:
             return self.waiting.popleft()
         end = time.monotonic() + (timeout or 0)
         while True:
             try:
-                return super().get_message(stream, timeout=LOOK_EVERY_S)
+                return self.kc.get_iopub_msg(timeout=LOOK_EVERY_S)
             except Empty:
                 self._require_alive()
                 if time.monotonic() > end:
@@ -87,7 +136,7 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
         while True:
             self._read_output(LOOK_EVERY_S)
             try:
-                message = super().get_message("shell", timeout=0)
+                message = self.kc.get_shell_msg(timeout=0)
             except Empty:
                 self._require_alive()
                 if end is not None and time.monotonic() > end:
@@ -112,11 +161,11 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
         """All output there is; a quiet kernel is waited for until *patience_s*, or until it says that it is idle."""
         while True:
             try:
-                message = super().get_message("iopub", timeout=patience_s)
+                message = self.kc.get_iopub_msg(timeout=patience_s)
             except Empty:
                 return
             self.read_bytes += _size(message["content"])
-            if self.read_bytes > _limits.output_mb * 2**20:
+            if self.read_bytes > self.limits.output_mb * 2**20:
                 self._end("output")
             self.waiting.append(message)
             if message["msg_type"] == "status":
@@ -125,8 +174,10 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
     def _require_alive(self) -> None:
         if not self.km.is_alive():
             raise KernelEnded(self.ended or "died")
-        if resident_mb(descendants(os.getpid())) > _limits.resident_mb:
-            self._end("memory")
+        if time.monotonic() > self.looked_at + LOOK_EVERY_S:
+            if resident_mb(descendants(os.getpid())) > self.limits.resident_mb:
+                self._end("memory")
+            self.looked_at = time.monotonic()
 
     def _end(self, why: str) -> None:
         self.ended = why
@@ -156,23 +207,17 @@ def _size(content: Any) -> int:
     return 8
 
 
-def start_in_sandbox(place: Place, kernel_name: str, startup_timeout: float) -> tuple[Any, Any]:
-    """What `nbval.kernel.start_new_kernel` does, in the sandbox and over sockets that are files."""
-    manager = nbval.kernel.KernelManager(kernel_name=kernel_name, transport="ipc")
-    manager.context.setsockopt(zmq.RCVHWM, 0)  # a cell may print thousands of lines, and not one may be lost
-    manager.ip = str(place.folder / "s" / "k")
-    manager.connection_file = str(place.folder / "s" / "c.json")
-    environment = settings(place, _limits, Path(os.environ["SIMLIB_CACHES"]), int(os.environ["SIMLIB_SLOT"]))
-    manager.start_kernel(env=environment, cwd=str(place.folder), preexec_fn=dies_with_parent, stderr=DEVNULL)
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=startup_timeout)
-    except RuntimeError:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-        raise
-    return manager, client
+def start_in_sandbox(plugin: "Plugin") -> SandboxedKernel:
+    """Tell the process that waits what it needs to be a kernel, and wait until it is."""
+    place = Place.make(plugin.results.parent)
+    connection = place.connection()
+    pid, pipe = plugin.waiting
+    with open(pipe, "w") as file:
+        json.dump(settings(place, plugin.limits, connection, plugin.slot), file)
+    client = BlockingKernelClient()
+    client.load_connection_info(connection)
+    client.context.setsockopt(zmq.RCVHWM, 0)  # a cell may print thousands of lines, and not one may be lost
+    return SandboxedKernel(plugin.limits, KernelProcess(pid), client)
 
 
 # --- comparing ------------------------------------------------------------------------------------------------------
@@ -219,56 +264,66 @@ def _verdict(result: Mapping[str, Any], expected: Mapping[str, Any], rtol: float
 # --- what pytest calls ----------------------------------------------------------------------------------------------
 
 
-def pytest_configure() -> None:
-    """Change nbval, for this process."""
-    adopt_orphans()
-    nbval.plugin.RunningKernel = SandboxedKernel
-    nbval.plugin.find_comment_markers = lambda source: ()
-    nbval.plugin.IPyNbCell.compare_outputs = compare
+@dataclass
+class Plugin:
+    """What pytest calls while it runs one notebook; it changes nbval for this process."""
+
+    results: Path
+    limits: Limits
+    slot: int
+    is_recording: bool
+    waiting: tuple[int, int]
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+
+    def pytest_configure(self) -> None:
+        """Put our parts in the place of nbval's."""
+        nbval.plugin.RunningKernel = lambda *_, **__: start_in_sandbox(self)
+        nbval.plugin.find_comment_markers = lambda source: ()
+        nbval.plugin.IPyNbCell.compare_outputs = compare
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """What is collected is in memory; no file with a reference stays where anybody could read it."""
+        items: list[Any] = session.items
+        for item in items:
+            item.output_timeout = PATIENCE_S  # a busy machine is no fault of the student's
+            item.path.unlink(missing_ok=True)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        """Keep what became of each cell, as data."""
+        report = yield
+        if call.when == "setup" and call.excinfo is not None:
+            broken = {"part": "kernel", "question": "", "outcome": "broken", "error": str(call.excinfo.value)[:300]}
+            self.outcomes.append(broken)
+        if call.when == "call":
+            self.outcomes.append(self._outcome(item, call))
+        if self.outcomes and self.outcomes[-1]["outcome"] in FATAL:
+            item.session.shouldstop = "the kernel is gone"
+        return report
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """End whatever is left, then write what happened."""
+        end_all(descendants(os.getpid()))
+        self.results.write_text(json.dumps(self.outcomes))
+
+    def _outcome(self, item: Any, call: pytest.CallInfo[None]) -> dict[str, Any]:
+        about = item.cell.metadata["simlib"]
+        error = call.excinfo.value if call.excinfo else None
+        outcome = {"part": about["part"], "question": about["question"], "again": about.get("again", False)}
+        outcome["outcome"] = ended_as(item, error)
+        if outcome["outcome"] == "raised" and about["part"] in ("answer", "own") and not about.get("again"):
+            raised = [output for output in item.test_outputs or () if output.output_type == "error"]
+            if raised:
+                outcome["error"] = f"{raised[-1].ename}: {raised[-1].evalue}"[:160]
+        if about.get("hands_in"):
+            outcome["verdicts"] = getattr(item, "verdicts", [])
+            if about["part"] == "public" or self.is_recording:
+                outcome["results"] = getattr(item, "handed_out", None)
+        return outcome
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is collected is in memory; no file with a reference stays where anybody could read it."""
-    items: list[Any] = session.items
-    for item in items:
-        item.output_timeout = PATIENCE_S  # a busy machine is no fault of the student's
-        item.path.unlink(missing_ok=True)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Keep what became of each cell, as data."""
-    report = yield
-    if call.when == "setup" and call.excinfo is not None:
-        item.session.shouldstop = "no kernel"
-        _outcomes.append(
-            {"part": "kernel", "question": "", "outcome": "broken", "error": str(call.excinfo.value)[:300]}
-        )
-    if call.when == "call":
-        _outcomes.append(_outcome(item, call, is_expected_to_fail=hasattr(report, "wasxfail")))
-    return report
-
-
-def _outcome(item: Any, call: pytest.CallInfo[None], is_expected_to_fail: bool) -> dict[str, Any]:
-    about = item.cell.metadata["simlib"]
-    error = call.excinfo.value if call.excinfo else None
-    outcome = {"part": about["part"], "question": about["question"], "again": about.get("again", False)}
-    outcome["outcome"] = _ended_as(item, error, is_expected_to_fail)
-    if outcome["outcome"] == "raised" and about["part"] in ("answer", "own") and not about.get("again"):
-        raised = [output for output in item.test_outputs or () if output.output_type == "error"]
-        if raised:
-            outcome["error"] = f"{raised[-1].ename}: {raised[-1].evalue}"[:160]
-    if about.get("hands_in"):
-        outcome["verdicts"] = getattr(item, "verdicts", [])
-        if about["part"] == "public" or os.environ.get("SIMLIB_RECORD"):
-            outcome["results"] = getattr(item, "handed_out", None)
-    return outcome
-
-
-def _ended_as(item: Any, error: BaseException | None, is_expected_to_fail: bool) -> str:
-    """passed, differs, raised, timeout, died, memory, output or unrun."""
-    if is_expected_to_fail or item.parent.kernel is None:
-        return "unrun"
+def ended_as(item: Any, error: BaseException | None) -> str:
+    """passed, differs, raised, timeout, died, memory or output."""
     if error is None:
         return "passed"
     if isinstance(error, KernelEnded):
@@ -276,11 +331,5 @@ def _ended_as(item: Any, error: BaseException | None, is_expected_to_fail: bool)
     if item.parent.timed_out:
         return "timeout"
     if str(error).startswith("Kernel dead"):
-        return "unrun" if any(each["outcome"] not in ("passed", "differs", "raised") for each in _outcomes) else "died"
+        return "died"
     return "differs" if "differ" in str(error) else "raised"
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End whatever is left, then write what happened."""
-    end_all(descendants(os.getpid()))
-    Path(os.environ["SIMLIB_RESULTS"]).write_text(json.dumps(_outcomes))

@@ -39,7 +39,7 @@ class Records:
 
     @property
     def engine(self) -> Path:
-        """The kernelspec, and compiled code."""
+        """What was judged: policies, and what they led to."""
         return self.private / "engine"
 
     def seed(self, wanted: str | None) -> str:

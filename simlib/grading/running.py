@@ -1,29 +1,37 @@
 """One composed notebook, run by nbval in a pytest process of its own, under a wall limit."""
 
+import atexit
 import json
-import os
-import signal
-import subprocess
-import sys
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from simlib.grading.compose import Composed
-from simlib.grading.sandbox import KERNEL_NAME, Limits, descendants, dies_with_parent, end_all, short_folder
+from simlib.grading.sandbox import Limits, short_folder
+from simlib.grading.warm import Broken, Warm
 
 Outcomes = list[dict[str, Any]]
 
 TRIES = 3
-STARTUP_S = 120
+JUDGING_S = 300
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What every run needs: the folder with kernelspec and caches, and the limits."""
+    """What every run needs.
+
+    Parameters
+    ----------
+    folder
+        Where what was judged is kept: many students hand in the same policy.
+    imports
+        What the exercise imports: statements, one a line.
+    """
 
     folder: Path
     limits: Limits
+    imports: str = ""
 
     def run(self, composed: Composed, slot: int = 0, record: bool = False) -> Outcomes:
         """Run a notebook; what became of each cell.
@@ -50,48 +58,49 @@ class Engine:
 
     def _once(self, composed: Composed, slot: int, record: bool) -> Outcomes:
         with short_folder() as folder:
-            private = Path(folder)
-            notebook, results = private / "composed.ipynb", private / "results.json"
+            notebook, results = Path(folder, "composed.ipynb"), Path(folder, "results.json")
             notebook.write_text(composed.text(), encoding="utf-8")
-            self._pytest(notebook, results, slot, record)
+            order = {
+                "notebook": str(notebook),
+                "results": str(results),
+                "slot": slot,
+                "limits": asdict(self.limits),
+                "record": record,
+            }
+            self._do("run", order, self.limits.wall_s)
             return json.loads(results.read_text()) if results.exists() else []
 
-    def _pytest(self, notebook: Path, results: Path, slot: int, record: bool) -> None:
-        environment = {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-            "HOME": str(notebook.parent),
-            "LANG": "C.UTF-8",
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "JUPYTER_PATH": str(self.folder),
-            "JUPYTER_PLATFORM_DIRS": "1",
-            "SIMLIB_CACHES": str(self.folder / "caches"),
-            "SIMLIB_LIMITS": json.dumps(asdict(self.limits)),
-            "SIMLIB_RESULTS": str(results),
-            "SIMLIB_SLOT": str(slot),
-        }
-        if record:
-            environment["SIMLIB_RECORD"] = "1"
-        options = ["-q", "--noconftest", "-c", os.devnull, f"--rootdir={notebook.parent}", "-p", "no:cacheprovider"]
-        plugins = ["-p", "nbval.plugin", "-p", "simlib.grading.nbval_plugin"]
-        nbval = ["--nbval", "--nbval-kernel-name", KERNEL_NAME, "--nbval-cell-timeout", str(self.limits.cell_s)]
-        nbval += ["--nbval-kernel-startup-timeout", str(STARTUP_S)]
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pytest", *options, *plugins, *nbval, str(notebook)],
-            env=environment,
-            cwd=notebook.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=dies_with_parent,
-        )
-        try:
-            process.wait(self.limits.wall_s)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            below = list(descendants(process.pid))
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            end_all(below)
+    def judge(self, asked: dict[str, Any]) -> Any:
+        """What `simlib.grading.judge` finds; None if it does not come to an end."""
+        with short_folder() as folder:
+            results = Path(folder, "results.json")
+            self._do("judge", asked | {"results": str(results)}, JUDGING_S)
+            return json.loads(results.read_text()) if results.exists() else None
+
+    def _do(self, task: str, order: dict[str, Any], seconds: float) -> None:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return self._warm().run(task, order, seconds)
+            except Broken:  # by whom ever: memory that ran out, somebody's kill
+                end_warm()
+                if not tries_left:
+                    raise
+
+    def _warm(self) -> Warm:
+        warm = getattr(_of_thread, "warm", None)
+        if warm is None or warm.imports != self.imports:
+            end_warm()
+            warm = _of_thread.warm = Warm(self.imports)
+        return warm
+
+
+_of_thread = threading.local()  # a warm process does one thing at a time
+
+
+@atexit.register
+def end_warm() -> None:
+    """End the warm process of this thread, if there is one."""
+    warm = getattr(_of_thread, "warm", None)
+    _of_thread.warm = None
+    if warm is not None:
+        warm.close()

@@ -2,9 +2,8 @@
 
 import ctypes
 import functools
-import json
 import os
-import shutil
+import secrets
 import signal
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-KERNEL_NAME = "simlib-sandbox"
 LAUNCHER = Path(__file__).with_name("launcher.py")
 FIRST_USER = (
     61_000  # of the sandbox's own users, where the grader is root: one a kernel, so that their limits are apart
@@ -70,35 +68,11 @@ def isolation() -> Isolation:
     """What this machine allows, tried out once."""
     if sys.platform != "linux":
         return Isolation(False, f"{sys.platform} has no namespaces")
-    if shutil.which("unshare") is None:
-        return Isolation(False, "the command `unshare` of util-linux is missing")
-    # mounting is what a restricted user namespace (Ubuntu's AppArmor, Docker's default) forbids
-    tried = subprocess.run(
-        [*_unshare(), "sh", "-c", "mount -t tmpfs none /tmp"], capture_output=True, text=True, check=False
-    )
+    tried = subprocess.run([sys.executable, "-I", str(LAUNCHER)], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
         lines = tried.stderr.strip().splitlines()
-        return Isolation(False, lines[-1] if lines else "unshare is not allowed")
+        return Isolation(False, lines[-1] if lines else "namespaces are not allowed")
     return Isolation(True)
-
-
-def _unshare() -> list[str]:
-    """Own mounts, network, shared memory and processes; root needs no own users, all others do."""
-    own_users = [] if os.geteuid() == 0 else ["-U", "-r"]
-    return ["unshare", *own_users, "-m", "-n", "-i", "-p", "-f", "--mount-proc", "--kill-child"]
-
-
-def write_kernelspec(folder: Path) -> None:
-    """The sandbox as a Jupyter kernel, in *folder*/kernels; JUPYTER_PATH should name *folder*."""
-    inside = _unshare() if isolation().namespaces else []
-    spec = {
-        "argv": [*inside, sys.executable, "-I", str(LAUNCHER), "-f", "{connection_file}"],
-        "display_name": "simlib's sandbox",
-        "language": "python",
-    }
-    target = folder / "kernels" / KERNEL_NAME
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "kernel.json").write_text(json.dumps(spec, indent=1))
 
 
 @dataclass(frozen=True)
@@ -117,6 +91,12 @@ class Place:
             (folder / name).mkdir()
         return cls(folder)
 
+    def connection(self) -> Any:
+        """How to reach the kernel: over sockets that are files, with a key of its own."""
+        ports = {f"{name}_port": k for k, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), start=1)}
+        key = {"key": secrets.token_hex(16), "signature_scheme": "hmac-sha256"}
+        return {"transport": "ipc", "ip": str(self.folder / "s" / "k"), **ports, **key}
+
 
 def short_folder() -> tempfile.TemporaryDirectory[str]:
     """A temporary folder with a short path, in the usual place unless that is too long (macOS)."""
@@ -124,20 +104,22 @@ def short_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="sg", dir=usual if len(usual) < LONGEST_PLACE else "/tmp")
 
 
-def settings(place: Place, limits: Limits, caches: Path, number: int) -> dict[str, str]:
-    """The environment for the launcher: nothing of the grader's own."""
-    content = {
+def settings(place: Place, limits: Limits, connection: Any, number: int) -> dict[str, Any]:
+    """What the launcher is told; where it has a user of its own, the sockets' folder is his."""
+    user = FIRST_USER + number if isolation().namespaces and os.geteuid() == 0 else None
+    if user is not None:
+        os.chown(place.folder / "s", user, user)
+    return {
         **asdict(limits),
         "cpu_s": int(limits.wall_s),
         "namespaces": isolation().namespaces,
+        "connection": connection,
         "sockets": str(place.folder / "s"),
         "root": str(place.folder / "r"),
         "scratch": str(place.folder / "w"),
-        "caches": str(caches),
         "visible": visible_files(),
-        "user": FIRST_USER + number if os.geteuid() == 0 else None,
+        "user": user,
     }
-    return {"SIMLIB_SANDBOX": json.dumps(content), "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
 
 
 def visible_files() -> list[str]:
@@ -152,50 +134,6 @@ def visible_files() -> list[str]:
 
 def _holds(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-# --- caches ---------------------------------------------------------------------------------------------------------
-
-
-def warm_caches(folder: Path, source: Path) -> None:
-    """Compile what the exercise needs, once, by running its source: each kernel gets a copy of its own.
-
-    Raises
-    ------
-    RuntimeError
-        If the source does not run.
-    """
-    numba_folder = folder / "numba"
-    numba_folder.mkdir(parents=True, exist_ok=True)
-    (folder / "matplotlib").mkdir(exist_ok=True)
-    _take_over_compiled(numba_folder)
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(numba_folder), "MPLCONFIGDIR": str(folder / "matplotlib")}
-    text = (
-        "import sys, pathlib, matplotlib.font_manager\n"
-        "from simlib.grading.source import read\n"
-        "read(pathlib.Path(sys.argv[1]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", text, str(source)],
-        env=environment | {"MPLBACKEND": "agg"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
-
-
-def _take_over_compiled(target: Path) -> None:
-    """Start from what is compiled already beside the source files."""
-    from numba.core import caching
-
-    compiled = PACKAGE / "serving" / "__pycache__"
-    name = caching.UserProvidedCacheLocator.get_suitable_cache_subpath(str(PACKAGE / "serving" / "lanes.py"))
-    for path in compiled.glob("*.nb?") if compiled.is_dir() else ():
-        (target / name).mkdir(exist_ok=True)
-        shutil.copyfile(path, target / name / path.name)
 
 
 # --- processes ------------------------------------------------------------------------------------------------------
@@ -230,14 +168,16 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def resident_mb(pids: Iterator[int]) -> float:
-    """The memory that these processes hold now [MB]."""
-    pages = 0
-    for pid in pids:
-        try:
-            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        except (OSError, ValueError, IndexError):
-            continue
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    """The memory that these processes hold now [MB]; what several share counts once."""
+    return sum(map(_held_kb, pids)) / 1024
+
+
+def _held_kb(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    except (OSError, ValueError, IndexError):  # it has ended
+        return 0.0
 
 
 def end_all(pids: Any) -> None:

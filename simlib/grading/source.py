@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,13 @@ class Source:
         if self.described.variants is None:
             raise ParameterError(f"{self.name} has no individual variants: its teacher's cell says no variants(…).")
         return plain(self.described.variants(generator(seed, self.name, "given", *purpose)))
+
+    def imports(self) -> str:
+        """What the cells that students see import: statements, one a line."""
+        lines = [
+            line for cell in self.cells if cell.is_code and cell.role == "shown" for line in cell.text.splitlines()
+        ]
+        return "\n".join(dict.fromkeys(line for line in lines if re.match(r"(from|import) ", line)))
 
     def digest(self) -> str:
         """The sha256 of the source file, for receipts."""
