@@ -57,12 +57,6 @@ site: ## the whole course as pages to read offline, in build/site
 	@venv=.venv extras=; $(INSTALL)
 	@$(IN_VENV) docs/site/build.py
 
-test-grading: ## every hostile and honest submission, in the sandbox (make test runs a dozen)
-	@venv=.venv extras='[test]'; $(INSTALL)
-	@$(COMPILE_LANES)
-	@SIMLIB_EVERY_SUBMISSION=1 $(IN_VENV) -m pytest tests/test_grading_sandbox.py tests/test_grade.py \
-		-n 2 --dist loadfile $(PYTEST_FLAGS)
-
 bench: ## measure the speed beside plain SimPy, Ciw, salabim and SimFaaS (in environments of its own)
 	@venv=.venv-bench extras='[bench]'; $(INSTALL)
 	@.venv-simfaas/bin/python -c 'import simfaas' 2>/dev/null || { "$(PYTHON)" -m venv .venv-simfaas && \
@@ -135,4 +129,4 @@ COMPILE_LANES = \
 		rm -f simlib/serving/__pycache__/lanes.*.nb?; \
 		$(IN_VENV) -m simlib doctor --compile --quiet && cat $(LANES_FROM) > .venv/.lanes; }
 
-.PHONY: help lab test test-browser test-grading explorers site bench pins outputs format clean
+.PHONY: help lab test test-browser explorers site bench pins outputs format clean

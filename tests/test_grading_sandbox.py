@@ -1,312 +1,246 @@
-"""What students hand in, honest and hostile, through the whole engine: composed, run by nbval in the sandbox, marked.
+"""A class of honest and hostile students, graded through the command line in one run; then one test a submission.
 
-Each entry of the tables is one submission: which questions it may lose, and nothing else may happen.  The list follows
-what teachers have met: honest work in odd files, bombs, forgeries, and attempts to read what is hidden.
+What they hand in: tests/handed_in.py.  For all of them holds: the run ends well with one row a submission, nobody
+touches another's marks, nothing hidden is told, nothing is changed, and nothing is left behind.
 """
 
+import html
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
-import time
+import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.handed_in import BAD_FILES, HONEST, HOSTILE, Work
+from tests.small_exercise import NAME, POINTS, SOLUTIONS, content, handed_in, write_source
 
 from simlib.grading import sandbox
 from simlib.grading.answers import answers_in
 from simlib.grading.marking import Mark, Plan, make_plan, mark
+from simlib.grading.records import read_table
 from simlib.grading.running import Engine
 from simlib.grading.source import read
-from tests.small_exercise import POINTS, SOLUTIONS, content, handed_in, write_source
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="grading does not run on Windows")
-EVERY = bool(os.environ.get("SIMLIB_EVERY_SUBMISSION"))
+SEED = "secret"
+CELL_S = 3
 SHUT_IN = sandbox.isolation().namespaces
+ONLY_SHUT_IN = {"reading", "the parent", "namespaces", "rights", "the network", "writing"}  # the first words of leaks
+NAMES = ("=cmd|'C calc'!A0", "@ana", "José Ángel (1) ñ", "a" * 200, "new\nline", 'quo"te', "<b>bold", "-name")
 
-HONEST = {
-    "the solution": {},
-    "another method, off by 5e-4": {"q2": "def root(x): return x ** 0.5 * 1.0005"},
-    "numpy scalars": {"q2": "import numpy as np\ndef root(x): return np.float64(x) ** np.float32(0.5)"},
-    "warnings and prints": {
-        "q1": 'import warnings\nwarnings.warn("careful")\nprint("so many lines\\n" * 5000)\n' + SOLUTIONS["q1"],
-        "q2": 'import warnings, sys\ndef root(x):\n    warnings.warn("slow")\n    print(x, file=sys.stderr)\n'
-        "    return math.sqrt(x)",
-    },
-    "plots and timing": {
-        "q1": "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n%timeit -n1 -r1 sum(range(10))\n"
-        + SOLUTIONS["q1"]
-    },
-    "nbval's own comments": {"q2": "# NBVAL_SKIP\n# NBVAL_RAISES_EXCEPTION\n" + SOLUTIONS["q2"]},
-    "a shell command": {"q1": "!echo hello\n" + SOLUTIONS["q1"]},
-    "many outputs": {"q1": "for k in range(3000): display(k)\n" + SOLUTIONS["q1"]},
-}
 
-# name → answers, and the questions that may score nothing; all others keep their points
-HOSTILE: dict[str, tuple[dict[str, str], set[str]]] = {
-    # resources
-    "endless loop": ({"q2": "while True: pass"}, {"q2"}),
-    "loop that swallows interrupts": (
-        {"q2": "while True:\n    try:\n        while True: pass\n    except BaseException: pass"},
-        {"q2"},
-    ),
-    "endless only in hidden cases": ({"q2": "def root(x):\n    while x > 100: pass\n    return math.sqrt(x)"}, {"q2"}),
-    "os._exit": ({"q1": "import os\nos._exit(0)"}, {"q1"}),
-    "exit": ({"q1": "exit()"}, {"q1"}),
-    "sys.exit in a function": ({"q2": "import sys\ndef root(x): sys.exit(0)"}, {"q2"}),
-    "killed by itself": ({"q3": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\nos.abort()"}, {"q3"}),
-    "memory bomb": ({"q2": "kept = []\nwhile True: kept.append(bytearray(10**8))"}, {"q2"}),
-    "disk bomb": ({"q2": "with open('x', 'wb') as file:\n    while True: file.write(bytes(10**7))"}, {"q2"}),
-    "many files": ({"q2": "for k in range(10**7): open(f'f{k}', 'wb').write(bytes(10**6))"}, {"q2"}),
-    "output bomb": ({"q2": "while True: print('x' * 100_000)"}, {"q2"}),
-    "display bomb": ({"q2": "while True: display({'text/plain': 'x' * 100_000}, raw=True)"}, {"q2"}),
-    "fork bomb": ({"q2": "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"}, {"q2"}),
-    "thread bomb": (
-        {"q2": "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()"},
-        {"q2"},
-    ),
-    "infinite recursion": ({"q2": "def root(x): return root(x)"}, {"q2"}),
-    "recursion without a limit": (
-        {"q2": "import sys\nsys.setrecursionlimit(10**9)\ndef root(x): return [root(x)]"},
-        {"q2"},
-    ),
-    "huge value": ({"q2": "def root(x): return [0.0] * 10**7"}, {"q2"}),
-    "endless value": ({"q2": "import itertools\ndef root(x): return itertools.count()"}, {"q2"}),
-    "endless list": (
-        {"q2": "class E(list):\n    def __iter__(self):\n        while True: yield 1\ndef root(x): return E([1])"},
-        {"q2"},
-    ),
-    "value that contains itself": ({"q2": "kept = []\nkept.append(kept)\ndef root(x): return kept"}, {"q2"}),
-    "input()": ({"q2": "def root(x): return float(input())"}, {"q2"}),
-    # forging
-    "always equal": (
-        {
-            "q2": "class Same(float):\n    def __eq__(self, other): return True\n"
-            "    __hash__ = float.__hash__\ndef root(x): return Same(1)"
-        },
-        {"q2"},
-    ),
-    "patched comparison": (
-        {
-            "q2": "import simlib.exercises.values as v, math\nv.same = lambda *a: True\n"
-            "math.isclose = lambda *a, **k: True\ndef root(x): return 1.0"
-        },
-        {"q2"},
-    ),
-    "patched hand_in": (
-        {
-            "q2": "import simlib.exercises.handing_in as h\nh.hand_in_calls = lambda *a, **k: None\n"
-            "def root(x): return 1.0"
-        },
-        {"q2", "q3"},
-    ),
-    "own output of our type": (
-        {
-            "q2": "from IPython.display import display\ndef root(x):\n"
-            "    content = {'question': 'q2', 'part': 'hidden', 'results': [{'value': 1.0}] * 4}\n"
-            "    display({'application/vnd.simlib.answer+json': content}, raw=True)\n    return 1.0"
-        },
-        {"q2"},
-    ),
-    "hard-coded examples": ({"q2": "def root(x): return {4.0: 2.0, 9.0: 3.0}.get(x, 2.5)"}, {"q2"}),
-    "typed value": ({"q1": "total = 5.0"}, {"q1"}),
-    "one answer for all": ({"q3": "def sign(x): return 'plus'"}, {"q3"}),
-    "NaN": ({"q2": "def root(x): return float('nan')"}, {"q2"}),
-    "a bool": ({"q2": "def root(x): return True"}, {"q2"}),
-    "text for a number": ({"q2": "def root(x): return str(math.sqrt(x))"}, {"q2"}),
-    "AST transformer": (
-        {
-            "q2": "import ast\nclass T(ast.NodeTransformer):\n    def visit_Assert(self, node): return None\n"
-            "get_ipython().ast_transformers.append(T())\ndef root(x): return 1.0"
-        },
-        {"q2"},
-    ),
-    "input transformer": (
-        {"q2": "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])\ndef root(x): return 1.0"},
-        {"q2", "q3"},
-    ),
-    "IPython hooks": (
-        {"q2": "get_ipython().events.register('pre_run_cell', lambda *a: 1 / 0)\ndef root(x): return 1.0"},
-        {"q2"},
-    ),
-    "pickled results": (
-        {
-            "q2": "import pickle, os\nclass P:\n    def __reduce__(self): return (os.system, ('touch /tmp/pwned',))\n"
-            "def root(x): return pickle.dumps(P())"
-        },
-        {"q2"},
-    ),
-    "a bad policy": ({"q4": "policy = {'count': 10**9}"}, {"q4"}),
-    "a policy that is code": (
-        {"q4": "class P(dict):\n    def __getitem__(self, k): return 1 / 0\npolicy = P(count=0.5)"},
-        {"q4"},
-    ),
-    "a trial of one's own": (
-        {"q4": "def cost(policy, price): return {'usd': 0, 'wait': 0}\npolicy = {'count': 1}"},
-        {"q4"},
-    ),
-    # leaking
-    "reading what is hidden": (
-        {
-            "q2": "import os, glob\nfound = [p for top in ('/work', '/root', '/home', '/tmp', '/mnt') for p in"
-            " glob.glob(top + '/**/*.ipynb', recursive=True) + glob.glob(top + '/**/solutions', recursive=True)]\n"
-            "raise ValueError('found ' + ' '.join(found) if found else 'nothing to see')"
-        },
-        {"q2"},
-    ),
-    "reading other processes": (
-        {
-            "q2": "import os\npids = [p for p in os.listdir('/proc') if p.isdigit()]\n"
-            "raise ValueError(f'{len(pids)} processes')"
-        },
-        {"q2"},
-    ),
-    "the network": (
-        {
-            "q2": "import socket\ntry:\n    socket.create_connection(('127.0.0.1', 22), 1)\n"
-            "except ConnectionRefusedError: raise ValueError('a network')\n"
-            "except OSError as e: raise ValueError('no network')"
-        },
-        {"q2"},
-    ),
-    "raising hidden inputs": (
-        {"q2": "def root(x):\n    if x > 100: raise ValueError(f'input {x}')\n    return math.sqrt(x)"},
-        {"q2"},
-    ),
-    "a class named like the input": (
-        {"q2": "def root(x):\n    if x > 100: raise type(f'Input{x}', (Exception,), {})()\n    return math.sqrt(x)"},
-        {"q2"},
-    ),
-    "writing to simlib": (
-        {"q2": "import simlib\nopen(simlib.__file__, 'a').write('# here')"},
-        {"q2"},
-    ),
-    "no namespace of names": ({"q2": "%reset -f"}, {"q2"}),
-}
-DOZEN = (
-    "loop that swallows interrupts",
-    "os._exit",
-    "memory bomb",
-    "output bomb",
-    "fork bomb",
-    "always equal",
-    "patched hand_in",
-    "own output of our type",
-    "one answer for all",
-    "raising hidden inputs",
-    "reading what is hidden",
-    "no namespace of names",
-)
+@dataclass(frozen=True)
+class Class:
+    """What one run left: rows of `marks.csv` by student, the folder, and what it printed."""
+
+    out: Path
+    rows: dict[str, dict[str, str]]
+    printed: str
+    left: list[str]
+
+    def feedback(self, student: str) -> str:
+        """The page of a student."""
+        return (self.out / "feedback" / f"{student}.html").read_text()
+
+
+def student(name: str) -> str:
+    """The folder's name for an entry of the tables."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
 @pytest.fixture(scope="module")
-def source_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_source(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    folder = tmp_path_factory.mktemp("engine")
-    for name in ("numba", "matplotlib"):
-        (folder / "caches" / name).mkdir(parents=True)
-    sandbox.write_kernelspec(folder)
-    return Engine(folder, sandbox.Limits(cell_s=8, resident_mb=600, wall_s=120))
+def submissions(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("handed-in")
+    for name, work in (HONEST | HOSTILE).items():
+        (folder / student(name)).mkdir()
+        (folder / student(name) / "my solution é (2).ipynb").write_bytes(work.file(path))
+    for name, (_, make) in BAD_FILES.items():
+        (folder / f"{student(name)}.ipynb").write_bytes(make(handed_in(path, **SOLUTIONS)))
+    right = content(handed_in(path, **SOLUTIONS))
+    for name in NAMES:
+        (folder / f"{name}.ipynb").write_bytes(right)
+    Path(os.fsencode(folder).decode() + "/" + os.fsdecode(b"\xff\xfe.ipynb")).write_bytes(right)
+    (folder / "beside").mkdir()
+    (folder / "beside" / "mine.ipynb").write_bytes(right)
+    (folder / "beside" / "conftest.py").write_text("raise SystemExit('pwned')")
+    (folder / "beside" / "pytest.ini").write_text("[pytest]\naddopts = --pdb")
+    (folder / "beside" / "simlib").mkdir()
+    (folder / "beside" / "simlib" / "__init__.py").write_text("raise SystemExit('pwned')")
+    (folder / "link.ipynb").symlink_to(path)
+    with zipfile.ZipFile(folder / "zipped.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../pwned.ipynb", right)
+        archive.writestr("bomb.ipynb", bytes(300 * 2**20))
+    (folder / "untouched.ipynb").write_bytes(content(handed_in(path)))
+    return folder
 
 
 @pytest.fixture(scope="module")
-def plan(source_path: Path, engine: Engine) -> Plan:
-    return make_plan(read(source_path), "secret", engine)
+def graded(path: Path, submissions: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
+    """The whole class, graded once by the command that a teacher uses."""
+    out = tmp_path_factory.mktemp("marks") / "out"
+    place = tempfile.mkdtemp(prefix="t")  # short, as sockets need it, and ours: what is left in it is the run's
+    before = contents(submissions, path.parent, sandbox.PACKAGE)
+    others = set(sandbox.descendants(os.getpid()))
+    sandbox.adopt_orphans()  # so that what the run leaves is found below this process
+    words = ["grade", submissions, "--out", out, "--source", path, "--seed", SEED, "--cell-seconds", CELL_S]
+    done = subprocess.run(
+        [sys.executable, "-m", "simlib", *map(str, words)],
+        env=os.environ | {"TMPDIR": place},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    left = [name for pid in set(sandbox.descendants(os.getpid())) - others for name in [name_of(pid)] if name]
+    left += [name for name in os.listdir(place) if name.startswith("sg")]
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert contents(submissions, path.parent, sandbox.PACKAGE) == before
+    rows = {row["student"]: row for row in read_table(out / "marks.csv")[1]}
+    yield Class(out, rows, done.stdout + done.stderr, left)
+    shutil.rmtree(place)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A temporary folder of our own, so that what is left in it is ours."""
-    tmp_path_factory.getbasetemp()
-    before, tempfile.tempdir = tempfile.tempdir, tempfile.mkdtemp(prefix="t")
-    yield Path(tempfile.tempdir)
-    shutil.rmtree(tempfile.tempdir)
-    tempfile.tempdir = before
+def contents(*folders: Path) -> dict[Path, bytes]:
+    """Every file below, but compiled code."""
+    files = [each for folder in folders for each in folder.rglob("*") if each.is_file() and not each.is_symlink()]
+    return {each: each.read_bytes() for each in files if "__pycache__" not in each.parts}
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_left(place: Path) -> Iterator[None]:
-    files = [sandbox.PACKAGE / "__init__.py", *(sandbox.PACKAGE / "exercises").glob("*.py")]
-    package = [path.read_bytes() for path in files]
-    others = set(sandbox.descendants(os.getpid()))  # of tests that ran here before: joblib keeps its workers
-    yield
-    assert set(sandbox.descendants(os.getpid())) <= others, "a process is left"
-    assert not list(place.glob("sg*")), "a folder is left"
-    assert package == [path.read_bytes() for path in files], "simlib was changed"
-    assert not Path("/tmp/pwned").exists()
+def name_of(pid: int) -> str:
+    """What a process was started with; "" if it has ended, even if nobody has asked how."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
-def marked(plan: Plan, engine: Engine, source: Path, answers: dict[str, str]) -> dict[str, Mark]:
-    notebook = handed_in(source, **{**SOLUTIONS, **answers})
-    return {each.question: each for each in mark(plan, answers_in(content(notebook), plan.source), engine)}
+def hidden(path: Path) -> list[str]:
+    """Every hidden number, input or expected, as it would be written."""
+    source = read(path)
+    inputs = [case["x"] for name in ("q2", "q3") for case in source.questions[name].hidden_cases(SEED, NAME)]
+    givens = [source.variant(f"hidden {k}", seed=SEED) for k in range(4)]
+    values = [abs(x) ** 0.5 for x in inputs] + [given["a"] + given["b"] for given in givens]
+    return [f"{number:.8g}" for number in (*inputs, *values, *(x for given in givens for x in given.values()))]
 
 
-def hidden_texts(plan: Plan) -> list[str]:
-    inputs = [str(case["x"]) for name in ("q2", "q3") for case in plan.hidden.calls[name]]
-    values = [
-        str(result["value"])
-        for (name, part), results in plan.references.items()
-        for result in results
-        if part != "public" and name != "q3"
-    ]
-    return inputs + values
+# --- each submission ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_honest_work_loses_nothing(name, plan, engine, source_path):
-    if not EVERY and name not in ("the solution", "warnings and prints", "many outputs"):
-        pytest.skip("runs with SIMLIB_EVERY_SUBMISSION=1")
-    found = marked(plan, engine, source_path, HONEST[name])
-    assert {q: found[q].points for q in POINTS} == POINTS, [(each.question, each.reason) for each in found.values()]
+def test_honest_work_loses_nothing(name, graded):
+    row = graded.rows[student(name)]
+    assert {question: float(row[question]) for question in POINTS} == POINTS, row["reason"]
+    assert row["status"] == "ok"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_work_loses_its_own_points_only(name, plan, engine, source_path):
-    if not EVERY and name not in DOZEN:
-        pytest.skip("runs with SIMLIB_EVERY_SUBMISSION=1")
-    answers, loses = HOSTILE[name]
-    begin = time.monotonic()
-    found = marked(plan, engine, source_path, answers)
-    assert time.monotonic() - begin < engine.limits.wall_s * 5
-    scored: dict[str, Any] = {q: found[q].points for q in POINTS}
-    assert all(scored[q] == 0 for q in answers), scored
-    assert {q: p for q, p in scored.items() if q not in loses} == {q: p for q, p in POINTS.items() if q not in loses}
-    told = " ".join(f"{each.reason} {each.error} {each.public}" for each in found.values())
-    assert not any(text in told for text in hidden_texts(plan))
-    assert "found /" not in told
+def test_hostile_work_loses_its_own_points_only(name, graded, path):
+    if not SHUT_IN and any(name.startswith(first) for first in ONLY_SHUT_IN):
+        pytest.skip("no namespaces on this machine: only limits hold, and the report says so")
+    work: Work = HOSTILE[name]
+    row = graded.rows[student(name)]
+    scored = {question: float(row[question]) for question in POINTS}
+    assert all(scored[question] == 0 for question in work.answers), row
+    others = POINTS.keys() - work.answers.keys() - work.spoils
+    assert {question: scored[question] for question in others} == {q: POINTS[q] for q in others}, row
+    assert row["status"] == work.status or work.status == "?", row
+    told = row["reason"] + graded.feedback(student(name))
+    assert "LEAK" not in told
+    assert not any(number in told for number in hidden(path))
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_scores_nothing_and_says_why(name, graded):
+    row = graded.rows[student(name)]
+    assert (row["status"], row["total"]) == (BAD_FILES[name][0], "0")
+    assert row["reason"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_a_student_is_called(name, graded):
+    called = name if not name.startswith(("=", "@", "-")) else "'" + name
+    assert graded.rows[called]["total"] == "10"
+
+
+# --- the class ------------------------------------------------------------------------------------------------------
+
+
+def test_one_row_a_submission(graded, submissions):
+    assert len(graded.rows) == len(list(submissions.iterdir())) == len(list((graded.out / "feedback").iterdir()))
+    assert sum(row["total"] == "10" for row in graded.rows.values()) == len(HONEST) + len(NAMES) + 2
+
+
+def test_links_zips_and_files_beside_the_notebook(graded):
+    assert graded.rows["beside"]["total"] == "10"
+    assert graded.rows["link"]["status"] == "refused"
+    assert graded.rows["zipped"]["status"] == "refused"
+    assert graded.rows["untouched"]["reason"].startswith("q1: not attempted; q2: not attempted")
+
+
+def test_nothing_is_left(graded, submissions):
+    assert graded.left == []
+    assert not list(submissions.parent.rglob("*pwned*"))
+    assert not Path("/tmp/pwned").exists()
+
+
+def test_no_report_tells_what_is_hidden(graded, path):
+    pages = [each.read_text() for each in (graded.out / "feedback").iterdir()]
+    pages += [(graded.out / name).read_text() for name in ("marks.csv", "overview.html")] + [graded.printed]
+    text = "".join(html.unescape(page) for page in pages)
+    for secret in (*hidden(path), "math.sqrt(x)", "assert x", "SOLUTION", SEED, str(path.parent), sys.prefix, "/sg"):
+        assert secret not in text, secret
+    assert "<script" not in "".join(pages)
+
+
+# --- one by one -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return Engine(tmp_path_factory.mktemp("engine"), sandbox.Limits(cell_s=20, wall_s=120), "import math")
+
+
+@pytest.fixture(scope="module")
+def plan(path: Path, engine: Engine) -> Plan:
+    return make_plan(read(path), SEED, engine)
+
+
+def marked(plan: Plan, engine: Engine, notebook: dict) -> dict[str, Mark]:
+    return {each.question: each for each in mark(plan, answers_in(content(notebook), plan.source), engine)}
 
 
 @pytest.mark.skipif(not SHUT_IN, reason="no namespaces on this machine: only limits hold, and the report says so")
-def test_a_kernel_sees_itself_only(plan, engine, source_path):
+def test_a_kernel_sees_itself_only(plan, engine, path):
     look = (
-        "import os, socket, glob\n"
-        "seen = {'pids': sum(p.isdigit() for p in os.listdir('/proc')), 'root': sorted(os.listdir('/')),\n"
-        "        'env': sorted(os.environ), 'mine': os.listdir('.'), 'uid': os.access('/', os.W_OK)}\n"
-        "def root(x): return 1.0\nraise ValueError(seen)"
+        "import os\nseen = [sum(p.isdigit() for p in os.listdir('/proc')), os.listdir('.'), os.access('/', os.W_OK)]\n"
+        "names = [*os.environ, *open('/proc/self/environ').read().split('\\0'), *os.listdir('/')]\n"
+        "seen += [n[:20] for n in names if 'SIMLIB' in n or 'HOME' in n or n in ('home', 'root', 'mnt', 'srv')]\n"
+        "raise ValueError(seen)"
     )
-    told = marked(plan, engine, source_path, {"q2": look})["q2"].reason
-    assert "'pids': 1," in told
-    assert "work" not in told.split("'env'")[0].replace("'/work'", "") or str(sandbox.PACKAGE).startswith("/work")
-    for name in ("SIMLIB_SANDBOX", "SIMLIB_RESULTS", "SIMLIB_LIMITS"):
-        assert name not in told
+    told = marked(plan, engine, handed_in(path, **{**SOLUTIONS, "q2": look}))["q2"].reason
+    assert told == "ValueError: [1, ['connection.json'], False, 'HOME', 'SIMLIB_HOME', 'SIMLIB_LANG']"
 
 
-def test_parts_of_a_function_earn_parts_of_its_points(plan, engine, source_path):
-    cases = [case["x"] for case in plan.hidden.calls["q2"]]
-    middle = sorted(cases)[2]
-    found = marked(plan, engine, source_path, {"q2": f"def root(x): return math.sqrt(x) if x < {middle} else 0.0"})
+def test_parts_of_a_function_earn_parts_of_its_points(plan, engine, path):
+    middle = sorted(case["x"] for case in plan.hidden.calls["q2"])[2]
+    answer = f"def root(x): return math.sqrt(x) if x < {middle} else 0.0"
+    found = marked(plan, engine, handed_in(path, **{**SOLUTIONS, "q2": answer}))
     assert (found["q2"].passed, found["q2"].cases, found["q2"].points) == (2, 4, 2.0)
 
 
-def test_one_right_one_missing_one_raising(plan, engine, source_path):
-    notebook = handed_in(source_path, q1=SOLUTIONS["q1"], q3="def sign(x): return 1 / 0")
+def test_one_right_one_missing_one_raising(plan, engine, path):
+    notebook = handed_in(path, q1=SOLUTIONS["q1"], q3="def sign(x): return 1 / 0")
     notebook["cells"] = [cell for cell in notebook["cells"] if cell["id"] != "q2-answer"]
-    found = {each.question: each for each in mark(plan, answers_in(content(notebook), plan.source), engine)}
+    found = marked(plan, engine, notebook)
     assert found["q1"].points == 2
     assert [found[q].reason for q in ("q2", "q3", "q4")] == [
         "answer cell missing",
@@ -315,10 +249,9 @@ def test_one_right_one_missing_one_raising(plan, engine, source_path):
     ]
 
 
-def test_a_helper_in_a_cell_of_ones_own_is_found(plan, engine, source_path):
-    notebook = handed_in(source_path, q2="def root(x): return helper(x)")
+def test_a_helper_in_a_cell_of_ones_own_is_found(plan, engine, path):
+    notebook = handed_in(path, q2="def root(x): return helper(x)")
     cell = {"cell_type": "code", "metadata": {}, "source": "%matplotlib inline"}
     helper = cell | {"source": "import cmath\ndef helper(x): return math.sqrt(x)"}
     notebook["cells"] = [cell, helper, *notebook["cells"]]
-    found = {each.question: each for each in mark(plan, answers_in(content(notebook), plan.source), engine)}
-    assert found["q2"].points == 4
+    assert marked(plan, engine, notebook)["q2"].points == 4

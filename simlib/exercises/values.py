@@ -6,8 +6,11 @@ and equals nothing; so nothing an answer brings along (an `__eq__`, a pickle) ev
 """
 
 import datetime
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -44,6 +47,8 @@ class _Converter:
             return value
         if value is Ellipsis:
             return {"$": "nothing yet"}
+        if isinstance(value, np.floating | Fraction | Decimal):
+            return _float(float(value))
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, bool):
@@ -71,6 +76,8 @@ class _Converter:
         if isinstance(value, np.ndarray) or hasattr(value, "to_numpy"):
             array = value if isinstance(value, np.ndarray) else value.to_numpy()
             return self._list(array.tolist(), depth) if array.size <= MOST_ITEMS else {"$": "too large"}
+        if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview):
+            return self._list(list(itertools.islice(value, MOST_ITEMS + 1)), depth)  # a range, a generator, values()
         return {"$": "no data", "type": type(value).__name__[:40]}
 
     def _list(self, value: Any, depth: int) -> Plain:

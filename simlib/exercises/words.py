@@ -1,8 +1,11 @@
 """What a student is told, in both languages: by `check` and `reveal` at once, by feedback after grading."""
 
+from collections.abc import Mapping
+
 from simlib.languages import Language
 
-WORDS: dict[str, dict[Language, str]] = {
+Words = Mapping[str, Mapping[Language, str]]
+WORDS: Words = {
     # kinds of values
     "nothing": {"en": "nothing yet", "es": "nada todavía"},
     "truth": {"en": "True or False", "es": "True o False"},
@@ -142,6 +145,6 @@ WORDS: dict[str, dict[Language, str]] = {
 }
 
 
-def say(key: str, language: Language, **parts: object) -> str:
-    """The sentence *key* in *language*, with its parts."""
-    return WORDS[key][language].format(**parts)
+def say(key: str, language: Language, words: Words = WORDS, /, **parts: object) -> str:
+    """The sentence *key* of *words* in *language*, with its parts."""
+    return words[key][language].format(**parts)

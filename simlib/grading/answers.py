@@ -121,16 +121,21 @@ def _written(cell: dict[str, Any]) -> _Written:
     metadata = cell.get("metadata")
     return _Written(
         cell.get("cell_type") == "code",
-        text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", ""),
+        _whole(text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")),
         str(cell.get("id", "")),
         metadata if isinstance(metadata, dict) else {},
     )
 
 
+def _whole(text: str) -> str:
+    """Without halves of letters, which JSON allows and no file does."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _require_match(notebook: dict[str, Any], cells: list[_Written], source: Source) -> None:
     named = _named(notebook, cells)
     if named and named != source.name:
-        raise Mismatch(f"a notebook of {named[:60]!r}")
+        raise Mismatch(f"a notebook of {_whole(named)[:60]!r}")
 
 
 def _named(notebook: dict[str, Any], cells: list[_Written]) -> str:

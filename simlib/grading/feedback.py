@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simlib.exercises.checking import difference, in_call, kind_in_words
-from simlib.exercises.words import say
+from simlib.exercises.words import Words, say
 from simlib.grading.question import Question
 from simlib.grading.source import Source
 from simlib.languages import Language
@@ -22,7 +22,7 @@ STYLE = (
     "table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left}"
 )
 
-HEADINGS: dict[str, dict[Language, str]] = {
+HEADINGS: Words = {
     "title": {"en": "Feedback", "es": "Comentarios"},
     "total": {"en": "{total:g} of {maximum:g} points", "es": "{total:g} de {maximum:g} puntos"},
     "points": {"en": "{points:g} of {maximum:g} points", "es": "{points:g} de {maximum:g} puntos"},
@@ -67,16 +67,16 @@ def page(source: Source, result: Mapping[str, Any], student: str, language: Lang
         What `grade` keeps of a student, with manual marks and overrides applied.
     """
     parts = [f"<h1>{_e(source.name)} · {_e(student)}</h1>"]
-    total = _say("total", language, total=result["total"], maximum=result["max"])
+    total = say("total", language, HEADINGS, total=result["total"], maximum=result["max"])
     parts.append(f"<p><strong>{_e(total)}</strong></p>")
     if result["status"] not in ("ok", "pending"):
         parts.append(f"<p>{_e(_what(result['reason'], language))}</p>")
     if result.get("override"):
-        parts.append(f"<p>{_e(_say('override', language, reason=result['override']))}</p>")
+        parts.append(f"<p>{_e(say('override', language, HEADINGS, reason=result['override']))}</p>")
     for each in result["questions"]:
         parts += _question(source.questions[each["question"]], source, each, language)
-    parts.append(f"<p><small>{_e(_say('sandbox', language))}</small></p>")
-    title = f"{source.name}: {_say('title', language)}"
+    parts.append(f"<p><small>{_e(say('sandbox', language, HEADINGS))}</small></p>")
+    title = f"{source.name}: {say('title', language, HEADINGS)}"
     return (
         f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8"><title>{_e(title)}</title>'
         f"<style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
@@ -84,35 +84,35 @@ def page(source: Source, result: Mapping[str, Any], student: str, language: Lang
 
 
 def _question(question: Question, source: Source, each: Mapping[str, Any], language: Language) -> list[str]:
-    points = _say("points", language, points=each["points"], maximum=each["maximum"])
+    points = say("points", language, HEADINGS, points=each["points"], maximum=each["maximum"])
     parts = [f'<h2>{_e(question.name)} <span class="points">· {_e(points)}</span></h2>']
     if question.kind == "open":
         if each["reason"]:
             parts.append(_p(_what(each["reason"], language)))
         elif not each.get("is_marked"):
-            parts.append(_p(_say("waits", language)))
+            parts.append(_p(say("waits", language, HEADINGS)))
     elif each["reason"] in ("not attempted", "answer cell missing", "its cell is text, not code") or each["ended"]:
         parts.append(_p(_what(each["reason"], language)))
     else:
         parts += _closed(question, source, each, language)
     if each.get("comment"):
-        parts.append(_p(_say("comment", language, comment=each["comment"])))
+        parts.append(_p(say("comment", language, HEADINGS, comment=each["comment"])))
     return parts
 
 
 def _closed(question: Question, source: Source, each: Mapping[str, Any], language: Language) -> list[str]:
-    parts = [_p(_say("cases", language, passed=each["passed"], cases=each["cases"]))]
+    parts = [_p(say("cases", language, HEADINGS, passed=each["passed"], cases=each["cases"]))]
     if each["passed"] == each["cases"] and each["points"] == each["maximum"]:
         return parts
     if question.kind == "policy":
         return [*parts, _p(_what(each["error"], language))] if each["error"] else parts
     expected = source.expected[question.name]
     kinds = {kind_in_words(value, question.unit, language) for value in expected}
-    parts.append(_p(_say("wants", language, kind=" / ".join(sorted(kinds)))))
+    parts.append(_p(say("wants", language, HEADINGS, kind=" / ".join(sorted(kinds)))))
     failed = [(k, case) for k, case in enumerate(each["public"]) if case["verdict"] != "right"]
     if not failed:
         error = each["error"] and _what(each["error"], language)
-        return [*parts, _p(error or _say("all public", language))]
+        return [*parts, _p(error or say("all public", language, HEADINGS))]
     k, case = failed[0]
     lines = []
     if question.kind == "function":
@@ -123,15 +123,11 @@ def _closed(question: Question, source: Source, each: Mapping[str, Any], languag
         lines.append(say("raised", language, error=each["error"]))
     else:
         lines += difference(case.get("value"), expected[k], question.unit, language)
-    return [*parts, _p(_say("public", language)), f"<pre>{_e(chr(10).join(lines))}</pre>"]
+    return [*parts, _p(say("public", language, HEADINGS)), f"<pre>{_e(chr(10).join(lines))}</pre>"]
 
 
 def _what(reason: str, language: Language) -> str:
-    return _say("what", language, reason=REASONS_ES.get(reason, reason) if language == "es" else reason)
-
-
-def _say(key: str, language: Language, **parts: object) -> str:
-    return HEADINGS[key][language].format(**parts)
+    return say("what", language, HEADINGS, reason=REASONS_ES.get(reason, reason) if language == "es" else reason)
 
 
 def _p(text: str) -> str:

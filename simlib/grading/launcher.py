@@ -10,12 +10,14 @@ Run as a program, it tries whether namespaces are allowed here, and says why not
 """
 
 import ctypes
+import errno
 import json
 import os
 import platform
 import random
 import resource
 import signal
+import struct
 import sys
 from typing import Any
 
@@ -40,6 +42,14 @@ KEPT_FLAGS = {
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 NEW_MOUNTS, NEW_USERS, NEW_PROCESSES, NEW_NETWORK, NEW_SHARED_MEMORY = 1 << 17, 1 << 28, 1 << 29, 1 << 30, 1 << 27
+PR_SET_SECCOMP = 22
+CLONE3 = 435
+# The kind of machine; unshare, setns, mount, ptrace, shmget, memfd_create, memfd_secret, keyctl, bpf, perf_event_open,
+# userfaultfd; clone.
+FORBIDDEN = {
+    "x86_64": (0xC000003E, (272, 308, 165, 101, 29, 319, 447, 250, 321, 298, 323), 56),
+    "aarch64": (0xC00000B7, (97, 268, 40, 117, 194, 279, 447, 219, 280, 241, 282), 220),
+}
 SCRATCH, SOCKETS = "/scratch", "/sockets"
 DEVICES = ("null", "zero", "full", "random", "urandom")
 MOST_FILES = 4096  # open ones, inherited
@@ -261,6 +271,7 @@ def set_limits(settings: dict[str, Any]) -> None:
         "RLIMIT_CPU": settings["cpu_s"],
         "RLIMIT_FSIZE": settings["scratch_mb"] * megabyte,
         "RLIMIT_CORE": 0,
+        "RLIMIT_NOFILE": settings["files"],
     }
     if settings["namespaces"]:  # elsewhere the teacher's own processes would count, too
         limits["RLIMIT_NPROC"] = settings["processes"]
@@ -291,6 +302,31 @@ def give_up_rights(libc: ctypes.CDLL, settings: dict[str, Any]) -> None:
         raise OSError(ctypes.get_errno(), "capset")
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "no_new_privs")
+    forbid_calls(libc)
+
+
+def forbid_calls(libc: ctypes.CDLL) -> None:
+    """No namespaces of its own, and no memory that belongs to no process and so would not be counted.
+
+    A filter of the operating system (seccomp): instructions of eight bytes that look at the number of each call.
+    Where the machine is of another kind, or has no filters, the other limits hold.
+    """
+    forbidden = FORBIDDEN.get(platform.machine())
+    if forbidden is None:
+        return
+    kind, numbers, clone = forbidden
+    deny, allow = 0x00050000 | errno.EPERM, 0x7FFF0000
+    steps = [(0x20, 0, 0, 4), (0x15, 1, 0, kind), (0x06, 0, 0, deny)]  # a call in another machine's numbers
+    steps += [(0x20, 0, 0, 0), (0x35, 0, 1, 1 << 30), (0x06, 0, 0, deny)]  # or in those of another kind of program
+    for number in numbers:
+        steps += [(0x15, 0, 1, number), (0x06, 0, 0, deny)]  # if it is this one: not permitted
+    steps += [(0x15, 0, 1, CLONE3), (0x06, 0, 0, 0x00050000 | errno.ENOSYS)]  # its flags cannot be looked at: use clone
+    steps += [(0x15, 0, 3, clone), (0x20, 0, 0, 16), (0x45, 0, 1, NEW_USERS), (0x06, 0, 0, deny)]
+    steps += [(0x06, 0, 0, allow)]
+    code = b"".join(struct.pack("=HBBI", *step) for step in steps)
+    buffer = ctypes.create_string_buffer(code)
+    program = ctypes.create_string_buffer(struct.pack("@HxxxxxxQ", len(steps), ctypes.addressof(buffer)))
+    libc.prctl(PR_SET_SECCOMP, 2, ctypes.c_ulong(ctypes.addressof(program)), 0, 0)
 
 
 # --- the kernel -----------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ class Sheet:
         buffer = io.StringIO()
         options: Any = {"quoting": csv.QUOTE_ALL if self.is_quoted else csv.QUOTE_MINIMAL}
         csv.writer(buffer, delimiter=self.delimiter, lineterminator=self.line_end, **options).writerows(self.rows)
-        return buffer.getvalue().encode(self.encoding)
+        return buffer.getvalue().encode(self.encoding, "replace")
 
     def column(self, pattern: re.Pattern[str]) -> int | None:
         """The first column whose header fits."""
@@ -126,6 +126,7 @@ def fill(
         student = next((name for name in who(row) if name in by_student), None)
         if student is None:
             continue
+        row += [""] * (len(sheet.rows[0]) - len(row))
         result = by_student[student]
         highest = scale or most(row) or result["max"]
         row[where] = _written(result["total"] / result["max"] * highest, uses_comma)

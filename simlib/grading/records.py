@@ -138,7 +138,7 @@ def write(path: Path, text: str) -> None:
     """Write whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8", newline="")
+    temporary.write_text(text, encoding="utf-8", errors="replace", newline="")
     temporary.replace(path)
 
 
@@ -159,10 +159,14 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """A CSV file as a spreadsheet saves it: commas or semicolons, with or without BOM; empty where there is none."""
     if not path.exists():
         return [], []
-    text = path.read_text(encoding="utf-8-sig")
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", "replace")  # what an older Excel writes
     first = text.splitlines()[0] if text.strip() else ""
     delimiter = max(",;\t", key=first.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = [{str(k).strip(): (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
     return [name.strip() for name in reader.fieldnames or []], [row for row in rows if any(row.values())]
 

@@ -34,6 +34,7 @@ class Limits:
     resident_mb: int = 1536  # memory of all its processes
     scratch_mb: int = 64
     processes: int = 64  # threads count
+    files: int = 512  # open at a time
     cell_s: float = 60
     output_mb: float = 8  # of one cell
     wall_s: float = 600  # of one run of one submission
@@ -178,6 +179,19 @@ def _held_kb(pid: int) -> float:
         return sum(float(line.split()[1]) for line in lines if line.startswith("Pss:"))
     except (OSError, ValueError, IndexError):  # it has ended
         return 0.0
+
+
+def activity(pids: Iterator[int]) -> tuple[float, bool]:
+    """Processor time that these processes have used [s], and whether one of them is at work, or would like to be."""
+    ticks, is_busy = 0, False
+    for pid in pids:
+        try:
+            state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        ticks += sum(map(int, fields[10:14]))  # its own, and that of children which have ended
+        is_busy = is_busy or state in "RD"
+    return ticks / os.sysconf("SC_CLK_TCK"), is_busy
 
 
 def end_all(pids: Any) -> None:

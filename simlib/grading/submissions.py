@@ -11,7 +11,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from simlib.parameters import ParameterError
@@ -81,19 +81,25 @@ def collect(place: Path) -> list[Submission]:
 
 
 def _add(students: dict[str, Submission], found: _Found) -> None:
-    first, name, folder, is_late = found.parts[0], "", "", False
+    parts = [as_text(part) for part in found.parts]
+    first, name, folder, is_late = parts[0], "", "", False
     if moodle := MOODLE.fullmatch(first):
         student, name, folder = moodle["id"], moodle["name"], first.removesuffix(moodle["file"])
-    elif len(found.parts) == 1 and (canvas := CANVAS.fullmatch(first)):
+    elif len(parts) == 1 and (canvas := CANVAS.fullmatch(first)):
         student, name, folder, is_late = canvas["id"], canvas["name"], first, bool(canvas["late"])
     else:
-        student = first if len(found.parts) > 1 else PurePosixPath(first).stem
-        if len(found.parts) == 1 and found.attempt is None:
+        student = first if len(parts) > 1 else PurePosixPath(first).stem
+        if len(parts) == 1 and found.attempt is None:
             return  # a list of students, say
     if student not in students:
         students[student] = Submission(student, name, folder, is_late)
     if found.attempt is not None:
-        students[student].attempts.append(found.attempt)
+        students[student].attempts.append(replace(found.attempt, file=as_text(found.attempt.file)))
+
+
+def as_text(name: str) -> str:
+    """A file's name, which may hold bytes that are no text."""
+    return name.encode("utf-8", "replace").decode()
 
 
 # --- folders --------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ USUAL = (
     *("matplotlib.pyplot", "pandas"),
     *("simlib.exercises.handing_in", "simlib.grading.nbval_plugin", "simlib.grading.judge"),
 )
+NEEDLESS = ("debugpy", "rfc3987_syntax")  # optional to those above, and slower to load than all the rest
 KEPT = ("HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME")  # where compiled code and lists of fonts lie
 STARTUP_S = 600  # compiling every lane takes a minute or two, once
 
@@ -136,10 +137,12 @@ def main(number: int) -> None:
 
 def import_everything(imports: str) -> None:
     """What runs will need; an import that fails here fails where it is needed."""
-    sys.modules["debugpy"] = None  # type: ignore[assignment]  # nobody will debug; it is slow to load
+    for name in NEEDLESS:
+        sys.modules[name] = None  # type: ignore[assignment]
     for name in (*USUAL, *(f"_pytest.{plugin}" for plugin in default_plugins)):
         import_module(name)
-    del sys.modules["debugpy"]
+    for name in NEEDLESS:
+        del sys.modules[name]
     for line in imports.splitlines():
         with contextlib.suppress(Exception):
             exec(line, {"__name__": "__exercise__"})
