@@ -91,7 +91,9 @@ def with_cells(*cells: Notebook) -> Callable[[Notebook], Notebook]:
 def without_ids(notebook: Notebook) -> Notebook:
     """As older editors save it: no ids, no metadata of ours, an older format."""
     for cell in notebook["cells"]:
-        cell.pop("id", None)
+        if cell["id"].endswith("-answer") and cell["cell_type"] == "code":
+            cell["source"] = f"# {cell['id'][:2]}: your answer\n{cell['source']}"
+        del cell["id"]
         cell["metadata"] = {}
     return notebook | {"nbformat_minor": 4}
 
@@ -133,12 +135,19 @@ def checks_forged(cell: Notebook) -> None:
     cell["metadata"].setdefault("simlib", {})["points"] = 1000
 
 
+def in_one_cell(notebook: Notebook) -> Notebook:
+    """Everything below the marks that say which answer it is."""
+    answers = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and cell["id"].endswith("-answer")]
+    return notebook | {
+        "cells": [code("\n".join(f"# {cell['id'][:2]}: your answer\n{cell['source']}" for cell in answers))]
+    }
+
+
 def twice(notebook: Notebook) -> Notebook:
     """Each cell a second time, under the same id."""
     return notebook | {"cells": [cell for each in notebook["cells"] for cell in (each, dict(each))]}
 
 
-ENDLESS = "    while True:\n        time.sleep(0.01)"
 SWALLOWS = "while True:\n    try:\n        while True: time.sleep(0.01)\n    except BaseException: pass"
 
 HONEST: dict[str, Work] = {
@@ -205,9 +214,7 @@ HONEST: dict[str, Work] = {
     "no metadata of the notebook": changed(lambda nb: nb | {"metadata": {}}),
     "odd metadata in own cells": changed(with_cells(code("2", simlib=[1]), code("3", simlib={"question": ["q1"]}))),
     "a letter that is none": changed(with_cells(code("x = '\ud800'")), q2="# \ud800\n" + SOLUTIONS["q2"]),
-    "all in one cell": changed(
-        lambda nb: nb | {"cells": [code("\n".join(cell["source"] for cell in nb["cells"] if "-answer" in cell["id"]))]}
-    ),
+    "all in one cell": changed(in_one_cell),
 }
 
 HOSTILE: dict[str, Work] = {
@@ -224,12 +231,15 @@ HOSTILE: dict[str, Work] = {
     "a lock never freed": q2("import threading\nl = threading.Lock()\nl.acquire()\nl.acquire()", status="timeout"),
     "regular expression without an end": q2("import re\nre.match('(a+)+$', 'a' * 99 + 'b')", status="timeout"),
     "os._exit": Work({"q1": "import os\nos._exit(0)"}, status="crash"),
-    "exit": Work({"q1": "exit()"}),
+    "exit": Work({"q1": "exit()"}, status="crash"),
     "quit in the middle": q2("quit()"),
     "sys.exit in a function": q2("import sys\ndef root(x): sys.exit(0)"),
     "SystemExit kept": q2("raise SystemExit(0)"),
     "killed by itself": Work({"q3": "import os\nos.abort()"}, status="crash"),
-    "everybody killed": Work({"q3": "import os\nos.kill(-1, 9)\nos.kill(1, 9)\nos.abort()"}, status="crash"),
+    "everybody killed": Work(
+        {"q3": "import os\nfor p in (-1, 1):\n    try: os.kill(p, 9)\n    except OSError: pass\nos.abort()"},
+        status="crash",
+    ),
     "a fault in C": q2("import ctypes\nctypes.string_at(0)", status="crash"),
     "stopped, not ended": q2(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGSTOP)\ntime.sleep(99)", status="timeout"
@@ -253,7 +263,7 @@ HOSTILE: dict[str, Work] = {
     "output bomb": q2("while True: print('x' * 100_000)", status="crash"),
     "errors flood": q2("import os\nwhile True: os.write(2, b'x' * 100_000)", status="crash"),
     "display bomb": q2("while True: display({'text/plain': 'x' * 100_000}, raw=True)", status="crash"),
-    "one huge output": q2("print('x' * 10**8)", status="crash"),
+    "one huge output": q2("print('x' * 10**8)", status="?"),
     "fork bomb": q2(
         "import os, time\nwhile True:\n    try: os.fork()\n    except OSError: time.sleep(0.1)", status="timeout"
     ),
@@ -426,7 +436,7 @@ HOSTILE: dict[str, Work] = {
         "import sys, gc\ndef root(x):\n    frame, seen = sys._getframe(), []\n    while frame:\n"
         "        seen.append(repr(frame.f_locals)[:10**5])\n        frame = frame.f_back\n"
         "    seen += [repr(o)[:10**4] for o in gc.get_objects() if isinstance(o, dict) and 'references' in o]\n"
-        "    raise ValueError('LEAK' if str(x ** 0.5) in ' '.join(seen) else 'nothing')"
+        "    return x ** 0.5 if str(x ** 0.5) in ' '.join(seen) else 0.0"
     ),
     "the grader's own rooms": q2(
         "import sys\nfrom simlib.grading import warm, nbval_plugin, sandbox\n"

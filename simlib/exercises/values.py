@@ -83,14 +83,20 @@ class _Converter:
     def _list(self, value: Any, depth: int) -> Plain:
         if not isinstance(value, list | tuple):  # an array without a dimension
             return self.convert(value, depth)
-        if len(value) + self.items > MOST_ITEMS:
-            return {"$": "too large"}
-        return [self.convert(item, depth + 1) for item in value]
+        items = self._few(value)
+        return [self.convert(item, depth + 1) for item in items] if items is not None else {"$": "too large"}
 
     def _table(self, value: Mapping[Any, Any], depth: int) -> Plain:
-        if len(value) + self.items > MOST_ITEMS:
+        items = self._few(value.items())
+        if items is None:
             return {"$": "too large"}
-        return {str(key)[:LONGEST_TEXT]: self.convert(item, depth + 1) for key, item in value.items()}
+        return {str(key)[:LONGEST_TEXT]: self.convert(item, depth + 1) for key, item in items}
+
+    def _few(self, values: Iterable[Any]) -> list[Any] | None:
+        """All of them, None if they are too many; what a length says is not believed."""
+        room = max(0, MOST_ITEMS - self.items)
+        found = list(itertools.islice(values, room + 1))
+        return found if len(found) <= room else None
 
 
 def _float(number: float) -> Plain:

@@ -128,7 +128,7 @@ def _run_all(
         culprit = next((each for each in outcomes if each["outcome"] in FATAL), None)
         if outcomes and culprit is None:
             _take(plan, outcomes, remaining, marks)
-            alone = {name for name in remaining if _may_be_anothers_fault(plan, marks[name])}
+            alone = {name for name in remaining if _may_be_anothers_fault(plan, marks[name], outcomes)}
             break
         if culprit is None or culprit["question"] not in remaining:  # nobody to blame
             alone = set(remaining)
@@ -163,12 +163,15 @@ def _first_value(its: Mark) -> Plain:
     return its.public[0].get("value") if its.public else None
 
 
-def _may_be_anothers_fault(plan: Plan, its: Mark) -> bool:
-    """Not all passed, and something was raised, or nothing came."""
+def _may_be_anothers_fault(plan: Plan, its: Mark, outcomes: Outcomes) -> bool:
+    """Not all passed, and something was raised, or nothing came: an earlier cell may have taken something away."""
     if plan.source.questions[its.question].kind == "policy":
         return not its.public or _first_value(its) is None
-    raised = its.error or not its.public or any(each["verdict"] in ("nothing", "unusable") for each in its.public)
-    return bool(raised) and its.passed < its.cases
+    own = [each for each in outcomes if each["question"] == its.question and "verdicts" in each]
+    verdicts = [verdict for each in own for verdict in each["verdicts"]]
+    hidden = sum(len(each["verdicts"]) for each in own if each["part"] != "public")
+    came = bool(its.public) and hidden >= its.cases and {"nothing", "unusable"}.isdisjoint(verdicts)
+    return (bool(its.error) or not came) and its.passed < its.cases
 
 
 def _take(plan: Plan, outcomes: Outcomes, names: list[str], marks: Mapping[str, Mark]) -> None:

@@ -18,7 +18,7 @@ import re
 import signal
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
@@ -38,6 +38,7 @@ from simlib.grading.sandbox import Limits, Place, activity, adopt_orphans, desce
 LOOK_EVERY_S = 0.3
 PATIENCE_S = 60
 STARTUP_S = 120
+NO_MESSAGE = 1000  # bytes that one counts for
 ERRORS = ("error", "value")
 PATH = re.compile(r"(?<![\w:/.])(?:/[\w.+@-]+)+/")
 FATAL = ("timeout", "died", "memory", "output", "broken")  # what follows would say nothing
@@ -120,13 +121,13 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
     def get_message(self, stream: str, timeout: float | None = None) -> Any:
         """The next message; of output, first what was read while waiting for a reply."""
         if stream != "iopub":
-            return self.kc.get_shell_msg(timeout=timeout)
+            return self._received(self.kc.get_shell_msg, timeout)
         if self.waiting:
             return self.waiting.popleft()
         end = time.monotonic() + (timeout or 0)
         while True:
             try:
-                return self.kc.get_iopub_msg(timeout=LOOK_EVERY_S)
+                return self._received(self.kc.get_iopub_msg, LOOK_EVERY_S)
             except Empty:
                 self._require_alive()
                 if time.monotonic() > end:
@@ -142,7 +143,7 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
         while True:
             self._read_output(LOOK_EVERY_S)
             try:
-                message = self.kc.get_shell_msg(timeout=0)
+                message = self._received(self.kc.get_shell_msg, 0)
             except Empty:
                 self._require_alive()
                 now, (used_now, is_busy) = time.monotonic(), activity(descendants(os.getpid()))
@@ -167,16 +168,28 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
             end_all(descendants(os.getpid()))
             super().stop()
 
+    def _received(self, read: Callable[..., Any], timeout: float | None) -> Any:
+        """The next message that is one: a student's code can send others, too."""
+        while True:
+            try:
+                return read(timeout=timeout)
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, UnicodeError):
+                self._count(NO_MESSAGE)
+
+    def _count(self, size: int) -> None:
+        """End the kernel when a cell has sent too much."""
+        self.read_bytes += size
+        if self.read_bytes > self.limits.output_mb * 2**20:
+            self._end("output")
+
     def _read_output(self, patience_s: float = 0) -> None:
         """All output there is; a quiet kernel is waited for until *patience_s*, or until it says that it is idle."""
         while True:
             try:
-                message = self.kc.get_iopub_msg(timeout=patience_s)
+                message = self._received(self.kc.get_iopub_msg, patience_s)
             except Empty:
                 return
-            self.read_bytes += _size(message["content"])
-            if self.read_bytes > self.limits.output_mb * 2**20:
-                self._end("output")
+            self._count(_size(message["content"]))
             self.waiting.append(message)
             if message["msg_type"] == "status":
                 patience_s = 0
