@@ -232,7 +232,7 @@ HOSTILE: dict[str, Work] = {
     "regular expression without an end": q2("import re\nre.match('(a+)+$', 'a' * 99 + 'b')", status="timeout"),
     "os._exit": Work({"q1": "import os\nos._exit(0)"}, status="crash"),
     "exit": Work({"q1": "exit()"}, status="crash"),
-    "quit in the middle": q2("quit()"),
+    "quit in the middle": q2("quit()", status="crash"),
     "sys.exit in a function": q2("import sys\ndef root(x): sys.exit(0)"),
     "SystemExit kept": q2("raise SystemExit(0)"),
     "killed by itself": Work({"q3": "import os\nos.abort()"}, status="crash"),

@@ -230,6 +230,13 @@ def test_a_kernel_sees_itself_only(plan, engine, path):
     assert told == "ValueError: [1, ['connection.json'], False, 'HOME', 'SIMLIB_HOME', 'SIMLIB_LANG']"
 
 
+def test_without_namespaces_answers_are_graded_too(plan, engine, path, monkeypatch):
+    monkeypatch.setattr(sandbox, "isolation", lambda: sandbox.Isolation(False, "forbidden here"))
+    found = marked(plan, engine, handed_in(path, **{**SOLUTIONS, "q2": "import os\nos._exit(0)"}))
+    assert [found[q].points for q in POINTS] == [2, 0, 2, 2]
+    assert "forbidden here" in sandbox.isolation().sentences()[0]
+
+
 def test_parts_of_a_function_earn_parts_of_its_points(plan, engine, path):
     middle = sorted(case["x"] for case in plan.hidden.calls["q2"])[2]
     answer = f"def root(x): return math.sqrt(x) if x < {middle} else 0.0"

@@ -54,28 +54,22 @@ def run(order: dict[str, Any]) -> None:
     Parameters
     ----------
     order : dict
-        `notebook` and `results` (paths in a private folder), `slot`, `limits`, `record` (whether to keep all values).
+        `notebook` and `results` (paths in a private folder), `slot`, `limits`, `namespaces` (whether to shut the kernel
+        in), `record` (whether to keep all values).
     """
     adopt_orphans()
     waiting = fork_waiting()  # before the notebook, which holds the references, is read
-    plugin = Plugin(Path(order["results"]), Limits(**order["limits"]), order["slot"], order["record"], waiting)
-    folder = plugin.results.parent
+    folder = Path(order["results"]).parent
+    limits = Limits(**order["limits"])
+    told = settings(Place.make(folder), limits, order["slot"], order["namespaces"])
+    plugin = Plugin(Path(order["results"]), limits, order["record"], lambda: start_kernel(waiting, told, limits))
     os.environ.clear()
     os.environ.update(PATH=os.defpath, HOME=str(folder), LANG="C.UTF-8", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     os.chdir(folder)
-    options = [
-        "-q",
-        "--noconftest",
-        "-c",
-        os.devnull,
-        f"--rootdir={folder}",
-        f"--confcutdir={folder}",
-        "-p",
-        "no:cacheprovider",
-        "--tb=no",
-    ]
-    nbval_options = ["-p", "nbval.plugin", "--nbval", "--nbval-cell-timeout", str(plugin.limits.cell_s)]
-    pytest.main([*options, *nbval_options, order["notebook"]], plugins=[plugin])
+    options = ["-q", "--tb=no", "--noconftest", "-c", os.devnull, "-p", "no:cacheprovider", "-p", "nbval.plugin"]
+    options += [f"--rootdir={folder}", f"--confcutdir={folder}"]  # nothing above it is looked at
+    options += ["--nbval", "--nbval-cell-timeout", str(limits.cell_s)]
+    pytest.main([*options, order["notebook"]], plugins=[plugin])
 
 
 # --- the kernel -----------------------------------------------------------------------------------------------------
@@ -230,17 +224,15 @@ def _size(content: Any) -> int:
     return 8
 
 
-def start_in_sandbox(plugin: "Plugin") -> SandboxedKernel:
+def start_kernel(waiting: tuple[int, int], told: dict[str, Any], limits: Limits) -> SandboxedKernel:
     """Tell the process that waits what it needs to be a kernel, and wait until it is."""
-    place = Place.make(plugin.results.parent)
-    connection = place.connection()
-    pid, pipe = plugin.waiting
+    pid, pipe = waiting
     with open(pipe, "w") as file:
-        json.dump(settings(place, plugin.limits, connection, plugin.slot), file)
+        json.dump(told, file)
     client = BlockingKernelClient()
-    client.load_connection_info(connection)
+    client.load_connection_info(told["connection"])
     client.context.setsockopt(zmq.RCVHWM, 0)  # a cell may print thousands of lines, and not one may be lost
-    return SandboxedKernel(plugin.limits, KernelProcess(pid), client)
+    return SandboxedKernel(limits, KernelProcess(pid), client)
 
 
 # --- comparing ------------------------------------------------------------------------------------------------------
@@ -302,14 +294,13 @@ class Plugin:
 
     results: Path
     limits: Limits
-    slot: int
     is_recording: bool
-    waiting: tuple[int, int]
+    start_kernel: Callable[[], SandboxedKernel]
     outcomes: list[dict[str, Any]] = field(default_factory=list)
 
     def pytest_configure(self) -> None:
         """Put our parts in the place of nbval's."""
-        nbval.plugin.RunningKernel = lambda *_, **__: start_in_sandbox(self)
+        nbval.plugin.RunningKernel = lambda *_, **__: self.start_kernel()
         nbval.plugin.find_comment_markers = lambda source: ()
         nbval.plugin.IPyNbCell.compare_outputs = compare
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from simlib.grading import sandbox
 from simlib.grading.compose import Composed
-from simlib.grading.sandbox import Limits, short_folder
 from simlib.grading.warm import Broken, Warm
 
 Outcomes = list[dict[str, Any]]
@@ -30,7 +30,7 @@ class Engine:
     """
 
     folder: Path
-    limits: Limits
+    limits: sandbox.Limits
     imports: str = ""
 
     def run(self, composed: Composed, slot: int = 0, record: bool = False) -> Outcomes:
@@ -57,7 +57,7 @@ class Engine:
         raise RuntimeError(f"no kernel could be started: {outcomes[-1]['error']}")
 
     def _once(self, composed: Composed, slot: int, record: bool) -> Outcomes:
-        with short_folder() as folder:
+        with sandbox.short_folder() as folder:
             notebook, results = Path(folder, "composed.ipynb"), Path(folder, "results.json")
             notebook.write_text(composed.text(), encoding="utf-8")
             order = {
@@ -66,13 +66,14 @@ class Engine:
                 "slot": slot,
                 "limits": asdict(self.limits),
                 "record": record,
+                "namespaces": sandbox.isolation().namespaces,
             }
             self._do("run", order, self.limits.wall_s)
             return json.loads(results.read_text()) if results.exists() else []
 
     def judge(self, asked: dict[str, Any]) -> Any:
         """What `simlib.grading.judge` finds; None if it does not come to an end."""
-        with short_folder() as folder:
+        with sandbox.short_folder() as folder:
             results = Path(folder, "results.json")
             self._do("judge", asked | {"results": str(results)}, JUDGING_S)
             return json.loads(results.read_text()) if results.exists() else None

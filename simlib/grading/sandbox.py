@@ -105,16 +105,16 @@ def short_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="sg", dir=usual if len(usual) < LONGEST_PLACE else "/tmp")
 
 
-def settings(place: Place, limits: Limits, connection: Any, number: int) -> dict[str, Any]:
-    """What the launcher is told; where it has a user of its own, the sockets' folder is his."""
-    user = FIRST_USER + number if isolation().namespaces and os.geteuid() == 0 else None
+def settings(place: Place, limits: Limits, number: int, namespaces: bool) -> dict[str, Any]:
+    """What the launcher is told; where its kernel has a user of its own, the sockets' folder is his."""
+    user = FIRST_USER + number if namespaces and os.geteuid() == 0 else None
     if user is not None:
         os.chown(place.folder / "s", user, user)
     return {
         **asdict(limits),
         "cpu_s": int(limits.wall_s),
-        "namespaces": isolation().namespaces,
-        "connection": connection,
+        "namespaces": namespaces,
+        "connection": place.connection(),
         "sockets": str(place.folder / "s"),
         "root": str(place.folder / "r"),
         "scratch": str(place.folder / "w"),
