@@ -322,6 +322,7 @@ HOSTILE: dict[str, Work] = {
         "import numpy, json\nnumpy.ndarray = numpy.generic = object\njson.dumps = lambda *a, **k: '1'\n"
         "def root(x): return 1.0",
         "q3",
+        status="?",
     ),
     "patched time and random": q2(
         "import time, random\ntime.time = time.monotonic = lambda: 0.0\nrandom.random = lambda: 0\n"
@@ -425,7 +426,8 @@ HOSTILE: dict[str, Work] = {
         "raise ValueError('LEAK' if pids else 'alone')"
     ),
     "reading its own memory": q2(
-        "import re\nfound = 0\nfor line in open('/proc/self/maps'):\n    if ' rw' not in line: continue\n"
+        "import re, ctypes\nctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"
+        "found = 0\nfor line in open('/proc/self/maps'):\n    if ' rw' not in line: continue\n"
         "    low, high = (int(k, 16) for k in line.split()[0].split('-'))\n"
         "    try:\n        with open('/proc/self/mem', 'rb', 0) as memory:\n            memory.seek(low)\n"
         "            found += len(re.findall(rb'return math[.]sqrt[(]x[)]|assert x >[=] 0', memory.read(high - low)))\n"

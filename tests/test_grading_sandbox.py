@@ -194,11 +194,11 @@ def test_nothing_is_left(graded, submissions):
 
 def test_no_report_tells_what_is_hidden(graded, path):
     pages = [each.read_text() for each in (graded.out / "feedback").iterdir()]
-    pages += [(graded.out / name).read_text() for name in ("marks.csv", "overview.html")] + [graded.printed]
-    text = "".join(html.unescape(page) for page in pages)
+    pages.append((graded.out / "overview.html").read_text())
+    assert "<script" not in "".join(pages)
+    text = "".join(html.unescape(page) for page in pages) + (graded.out / "marks.csv").read_text() + graded.printed
     for secret in (*hidden(path), "math.sqrt(x)", "assert x", "SOLUTION", SEED, str(path.parent), sys.prefix, "/sg"):
         assert secret not in text, secret
-    assert "<script" not in "".join(pages)
 
 
 # --- one by one -----------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def marked(plan: Plan, engine: Engine, notebook: dict) -> dict[str, Mark]:
 def test_a_kernel_sees_itself_only(plan, engine, path):
     look = (
         "import os\nseen = [sum(p.isdigit() for p in os.listdir('/proc')), os.listdir('.'), os.access('/', os.W_OK)]\n"
-        "names = [*os.environ, *open('/proc/self/environ').read().split('\\0'), *os.listdir('/')]\n"
+        "names = [*os.environ, *os.listdir('/')]\n"
         "seen += [n[:20] for n in names if 'SIMLIB' in n or 'HOME' in n or n in ('home', 'root', 'mnt', 'srv')]\n"
         "raise ValueError(seen)"
     )

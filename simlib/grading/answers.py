@@ -173,11 +173,10 @@ def _take(answers: Answers, cell: Cell, found: list[_Written]) -> None:
     """Note the answer; of several (a cell that was copied) the last in which something was written."""
     question = cell.question
     if not cell.is_code:
-        text = "\n\n".join(written.text for written in found)
         gaps = {_normal(without_solution(cell.text, gap)) for gap in OPEN_STUB.values()}
-        is_written = bool(found) and _normal(text) not in gaps
-        answers.states[question] = "answered" if is_written else "untouched" if found else "missing"
-        answers.texts[question] = text[:LONGEST_ANSWER] if is_written else ""
+        texts = [written.text for written in found if _normal(written.text) not in gaps]
+        answers.states[question] = "answered" if texts else "untouched" if found else "missing"
+        answers.texts[question] = "\n\n".join(texts)[:LONGEST_ANSWER]
         return
     code = [written for written in found if written.is_code and len(written.text) <= LONGEST_ANSWER]
     written = [each.text for each in code if not _is_untouched(each.text, cell)]
