@@ -20,7 +20,7 @@ from simlib.grading.source import read
 from simlib.parameters import ParameterError
 from tests.small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
 
-LIMITS = sandbox.Limits(cell_s=8)
+LIMITS = sandbox.Limits(cell_s=8.0)
 
 
 @pytest.fixture(scope="module")
