@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.handed_in import BAD_FILES, HONEST, HOSTILE, Work
-from tests.small_exercise import NAME, POINTS, SOLUTIONS, content, handed_in, write_source
 
 from simlib.grading import sandbox
 from simlib.grading.answers import answers_in
@@ -25,6 +23,8 @@ from simlib.grading.marking import Mark, Plan, make_plan, mark
 from simlib.grading.records import read_table
 from simlib.grading.running import Engine
 from simlib.grading.source import read
+from tests.handed_in import BAD_FILES, HONEST, HOSTILE, Work
+from tests.small_exercise import NAME, POINTS, SOLUTIONS, content, handed_in, write_source
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="grading does not run on Windows")
 SEED = "secret"
