@@ -236,10 +236,7 @@ HOSTILE: dict[str, Work] = {
     "sys.exit in a function": q2("import sys\ndef root(x): sys.exit(0)"),
     "SystemExit kept": q2("raise SystemExit(0)"),
     "killed by itself": Work({"q3": "import os\nos.abort()"}, status="crash"),
-    "everybody killed": Work(
-        {"q3": "import os\nfor p in (-1, 1):\n    try: os.kill(p, 9)\n    except OSError: pass\nos.abort()"},
-        status="crash",
-    ),
+    "its group killed": Work({"q3": "import os\nos.killpg(0, 9)\nos.abort()"}, status="crash"),
     "a fault in C": q2("import ctypes\nctypes.string_at(0)", status="crash"),
     "stopped, not ended": q2(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGSTOP)\ntime.sleep(99)", status="timeout"
@@ -496,6 +493,14 @@ HOSTILE: dict[str, Work] = {
     "a hundred thousand letters": q2("x = 1  # " + "y" * 300_000),
     "NUL in a cell": q2("def root(x): return '\0'"),
     "no Python at all": q2("dear teacher, I was ill"),
+}
+
+# What would do harm, or find what it looks for, where kernels are not shut in: not handed in there.
+ONLY_SHUT_IN = {
+    *("fork bomb", "thread bomb", "memory in children", "memory without a process", "shared memory filled"),
+    *("reading what is hidden", "reading other processes", "reading its own memory", "the parent traced"),
+    *("namespaces of one's own", "rights by a thread of the kernel's", "the network", "names of the net"),
+    *("keeping hidden inputs", "writing to simlib", "writing everywhere", "a link out of the scratch"),
 }
 
 BAD_FILES: dict[str, tuple[str, Callable[[Notebook], bytes]]] = {  # status, and the bytes of the file

@@ -23,14 +23,13 @@ from simlib.grading.marking import Mark, Plan, make_plan, mark
 from simlib.grading.records import read_table
 from simlib.grading.running import Engine
 from simlib.grading.source import read
-from tests.handed_in import BAD_FILES, HONEST, HOSTILE, Work
+from tests.handed_in import BAD_FILES, HONEST, HOSTILE, ONLY_SHUT_IN, Work
 from tests.small_exercise import NAME, POINTS, SOLUTIONS, content, handed_in, write_source
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="grading does not run on Windows")
 SEED = "secret"
 CELL_S = 3
 SHUT_IN = sandbox.isolation().namespaces
-ONLY_SHUT_IN = {"reading", "the parent", "namespaces", "rights", "the network", "writing"}  # the first words of leaks
 NAMES = ("=cmd|'C calc'!A0", "@ana", "José Ángel (1) ñ", "a" * 200, "new\nline", 'quo"te', "<b>bold", "-name")
 
 
@@ -62,6 +61,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def submissions(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("handed-in")
     for name, work in (HONEST | HOSTILE).items():
+        if name in ONLY_SHUT_IN and not SHUT_IN:
+            continue
         (folder / student(name)).mkdir()
         (folder / student(name) / "my solution é (2).ipynb").write_bytes(work.file(path))
     for name, (_, make) in BAD_FILES.items():
@@ -144,7 +145,7 @@ def test_honest_work_loses_nothing(name, graded):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_work_loses_its_own_points_only(name, graded, path):
-    if not SHUT_IN and any(name.startswith(first) for first in ONLY_SHUT_IN):
+    if not SHUT_IN and name in ONLY_SHUT_IN:
         pytest.skip("no namespaces on this machine: only limits hold, and the report says so")
     work: Work = HOSTILE[name]
     row = graded.rows[student(name)]
