@@ -222,13 +222,11 @@ def marked(plan: Plan, engine: Engine, notebook: dict) -> dict[str, Mark]:
 @pytest.mark.skipif(not SHUT_IN, reason="no namespaces on this machine: only limits hold, and the report says so")
 def test_a_kernel_sees_itself_only(plan, engine, path):
     look = (
-        "import os\nseen = [sum(p.isdigit() for p in os.listdir('/proc')), os.listdir('.'), os.access('/', os.W_OK)]\n"
-        "names = [*os.environ, *os.listdir('/')]\n"
-        "seen += [n[:20] for n in names if 'SIMLIB' in n or 'HOME' in n or n in ('home', 'root', 'mnt', 'srv')]\n"
-        "raise ValueError(seen)"
+        "import os\nseen = [sum(p.isdigit() for p in os.listdir('/proc')), os.access('/', os.W_OK)]\n"
+        "seen += [name for name in os.environ if 'SIMLIB' in name or 'HOME' in name]\nraise ValueError(seen)"
     )
     told = marked(plan, engine, handed_in(path, **{**SOLUTIONS, "q2": look}))["q2"].reason
-    assert told == "ValueError: [1, ['connection.json'], False, 'HOME', 'SIMLIB_HOME', 'SIMLIB_LANG']"
+    assert told == "ValueError: [1, False, 'HOME', 'SIMLIB_HOME', 'SIMLIB_LANG']"
 
 
 def test_without_namespaces_answers_are_graded_too(plan, engine, path, monkeypatch):
