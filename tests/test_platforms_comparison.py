@@ -7,6 +7,7 @@ import pytest
 
 import simlib as sl
 from simlib import platforms, pricing, workload
+from simlib.platforms import comparison
 from simlib.platforms.fields import PLATFORMS
 from simlib.platforms.sizing import machines, sized
 
@@ -144,6 +145,22 @@ def test_the_break_even_and_its_map(found: platforms.Comparison) -> None:
     assert where.loc[0.0].tolist() == costs.idxmin(axis=1).tolist()
     with pytest.raises(sl.ParameterError, match="platform='gcp' is not in costs"):
         found.discount_map(costs, "gcp", [0])
+
+
+def test_the_break_even_is_narrowed_to_what_is_asked(
+    found: platforms.Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bill grows with the requests, another is 300,000 dollars whatever comes: they cross at 300,000 a day."""
+    bills = {"sagemaker": 3e5, "vertex": float("nan")}
+    monkeypatch.setattr(comparison, "_usd_at", lambda asked, rate, bar: {**bills, "azureml": rate})
+    costs = found.break_even([1e4, 1e7], within=0.02, progress=False)
+    ((at, below, above),), ((low, high),) = costs.attrs["flips"], costs.attrs["brackets"]
+    assert (below, above) == ("azureml", "sagemaker")
+    assert low <= 3e5 <= high <= 1.02 * low
+    assert at == pytest.approx((low * high) ** 0.5)
+    assert len(costs) == 2 + 9  # a factor of 1000 halved nine times in its logarithm is 1.36 %
+    assert costs.columns.tolist() == ["sagemaker", "azureml"]
+    assert found.break_even([1e4, 1e7], progress=False).index.tolist() == [1e4, 1e7]
 
 
 def test_the_record_answers_alone(found: platforms.Comparison) -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 import simlib as sl
 from simlib import platforms, record, serving, workload
 from simlib.parameters import ParameterError, from_json, to_json
-from simlib.serving import lanes
 from simlib.serving.demand import Variants
 from simlib.serving.rollout import steps
 from simlib.serving.station import Chunk, Drawn
@@ -518,20 +517,6 @@ def test_a_variant_that_joins_a_running_lane_is_as_if_it_had_always_been_there(r
         assert not (told := first_difference(station.log(), reference.log())), f"seed {seed}: {told}"
         tried += 1
     assert tried > 100
-
-
-def test_a_closed_door_lets_nobody_in_and_those_inside_out() -> None:
-    history = random_history(4, lanes.SHARED_QUEUE)
-    station = WatchedStation(history.rules, history.workers, [history.requests], chunk=7)
-    for at, what, *arguments in [c for c in history.commands if c[0] == 0]:
-        station.advance(at)
-        getattr(station, what)(*arguments)
-    station.advance(5.0)
-    came = station.arrived
-    station.close_door()
-    station.advance(1e5)
-    assert station.arrived == came == int((history.requests.arrivals < 5.0).sum())
-    assert len(station.log().arrival) == came
 
 
 @st.composite

@@ -175,14 +175,21 @@ class Comparison:
 
     @checked
     def break_even(
-        self, per_day: Sequence[float] = (1e4, 1e5, 1e6, 1e7), *, progress: Flag | None = None
+        self,
+        per_day: Sequence[float] = (1e4, 1e5, 1e6, 1e7),
+        *,
+        within: Positive | None = None,
+        progress: Flag | None = None,
     ) -> pd.DataFrame:
         """Dollars over the horizon on each platform, by requests a day; NaN where it does not keep what is asked.
 
         Each point is sized anew, from one run.  `attrs["flips"]` lists (requests a day, platform below, platform
-        above), between two points of the grid at their geometric middle.  `plots.break_even` draws it.
+        above), between two points at their geometric middle; `attrs["brackets"]` those two points of each.  With
+        *within*, such as 0.1, points are added by halving until the two are no more than that share apart; bills jump
+        with every machine, so two platforms may change places several times, and one of these is found.
+        `plots.break_even` draws it.
         """
-        return _break_even(self.asked, per_day, progress)
+        return _break_even(self.asked, per_day, within, progress)
 
     def discount_map(self, costs: pd.DataFrame, platform: Platform, percents: Sequence[float]) -> pd.DataFrame:
         """Which platform is the cheapest, by requests a day (columns) and percent off *platform*'s prices (rows).
@@ -494,17 +501,38 @@ def _tornado(found: Comparison, change: float, progress: bool | None) -> pd.Data
     return pd.DataFrame(rows, columns=["changed", "times", "usd", "best", "flips"]).set_index(["changed", "times"])
 
 
-def _break_even(asked: Asked, per_day: Sequence[float], progress: bool | None) -> pd.DataFrame:
-    rows = {}
+def _break_even(asked: Asked, per_day: Sequence[float], within: float | None, progress: bool | None) -> pd.DataFrame:
+    rows: dict[float, dict[Platform, float]] = {}
     with closing(Bar(None, progress)) as bar:
-        for rate in sorted(float(each) for each in per_day):
-            here = dataclasses.replace(asked, workload=asked.workload.scaled(rate / asked.per_day))
-            table = _compared(here, 1, 1, bar).table
-            kept = table[table["keeps"]].index
-            rows[rate] = {name: _number(table, name, "usd") if name in kept else math.nan for name in PLATFORMS}
-    frame = pd.DataFrame.from_dict(rows, orient="index").dropna(axis="columns", how="all")
+        new = sorted(float(each) for each in per_day)
+        while new:
+            for rate in new:
+                rows[rate] = _usd_at(asked, rate, bar)
+            apart = [(low, high) for low, high, _, _ in _flips(rows) if within and high > low * (1 + within)]
+            new = [math.sqrt(low * high) for low, high in apart]
+    flips = _flips(rows)
+    frame = pd.DataFrame.from_dict(rows, orient="index").sort_index().dropna(axis="columns", how="all")
     frame.index.name = "requests_per_day"
-    winners = [usd.idxmin() if usd.notna().any() else None for _, usd in frame.iterrows()]
-    pairs = zip(itertools.pairwise(frame.index), itertools.pairwise(winners), strict=True)
-    frame.attrs["flips"] = [(math.sqrt(low * high), one, other) for (low, high), (one, other) in pairs if one != other]
+    frame.attrs["flips"] = [(math.sqrt(low * high), one, other) for low, high, one, other in flips]
+    frame.attrs["brackets"] = [(low, high) for low, high, _, _ in flips]
     return frame
+
+
+def _usd_at(asked: Asked, rate: float, bar: Bar) -> dict[Platform, float]:
+    """What each platform costs at so many requests a day; NaN where it does not keep what is asked."""
+    here = dataclasses.replace(asked, workload=asked.workload.scaled(rate / asked.per_day))
+    table = _compared(here, 1, 1, bar).table
+    kept = table[table["keeps"]].index
+    return {name: _number(table, name, "usd") if name in kept else math.nan for name in PLATFORMS}
+
+
+def _flips(
+    rows: Mapping[float, Mapping[Platform, float]],
+) -> list[tuple[float, float, Platform | None, Platform | None]]:
+    """Neighbouring points whose cheapest platforms differ: below, above, and the cheapest of each."""
+    best: dict[float, Platform | None] = {}
+    for rate in sorted(rows):
+        kept = sorted((usd, name) for name, usd in rows[rate].items() if not math.isnan(usd))
+        best[rate] = kept[0][1] if kept else None
+    pairs = itertools.pairwise(best)
+    return [(low, high, best[low], best[high]) for low, high in pairs if best[low] != best[high]]

@@ -50,10 +50,22 @@ def validate(deployment: Any) -> tuple[Finding, ...]:
     if getattr(deployment, "service", "sagemaker") != "sagemaker":
         return ()  # Cloud Run and Container Apps: no limits of theirs are known here
     platforms = {pricing.machine(each.instance_type).platform for each in _fleets(deployment)} or {"aws"}
-    if platforms == {"aws"}:
-        return tuple([*_limits(deployment, kind), *_machines(deployment, kind)])
     (platform,) = platforms if len(platforms) == 1 else (min(platforms),)
-    return tuple(_of_cloud(deployment, "vertex" if platform == "vertex" else "azureml"))
+    found = _interruptible(deployment, kind, platform)
+    if platforms == {"aws"}:
+        return (*found, *_limits(deployment, kind), *_machines(deployment, kind))
+    return (*found, *_of_cloud(deployment, "vertex" if platform == "vertex" else "azureml"))
+
+
+def _interruptible(deployment: Any, kind: limits.Kind, platform: str) -> Iterator[Finding]:
+    """Azure ML has low-priority machines for batch jobs, Vertex AI spot machines for endpoints, SageMaker neither."""
+    if getattr(deployment, "interruptible", None) is None or (platform, kind) in _MAY_BE_TAKEN:
+        return
+    words = "machines that may be taken back: Azure ML has them for batch jobs, Vertex AI for endpoints, no other."
+    yield Finding("interruptible", "interruptible", deployment.interruptible, words, "V", "documentation of all three")
+
+
+_MAY_BE_TAKEN = {("azureml", "batch"), ("vertex", "real-time"), ("vertex", "batch")}
 
 
 def _limits(deployment: Any, kind: limits.Kind) -> Iterator[Finding]:

@@ -5,12 +5,12 @@ outstanding, instances take as long to come, and a worker is a vCPU (or the GPU)
 """
 
 import functools
-import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from simlib.model import ModelProfile
 from simlib.platforms.fields import PLATFORMS, Platform, read_table
+from simlib.platforms.quota import instances_needed
 from simlib.serving import RealTime, ReplicaTracking, Rule, RuleScaling, TargetTracking
 
 Hardware = Literal["2 vCPUs", "4 vCPUs", "8 vCPUs", "T4 GPU"]
@@ -51,48 +51,32 @@ def sized(
     tracks utilization itself.  Azure Monitor has no target but rules: half as many instances more above it (mean of
     the last five minutes), one less below half of it (assumption: its guide gives an example, not a recommendation).
     """
-    mean_s = model.service.mean
+    scaling: TargetTracking | ReplicaTracking | RuleScaling
+    more: dict[str, Any] = {}
     if platform == "sagemaker":
-        per_minute = 60 * utilization * machine.workers / mean_s
-        return RealTime(
-            model,
-            instance_type=machine.name,
-            initial_instance_count=first,
-            workers=machine.workers,
-            routing="LEAST_OUTSTANDING_REQUESTS",
-            invocation_timeout_s=TIMEOUT_S[platform],
-            scaling=TargetTracking(per_minute, max_capacity=most),
+        scaling = TargetTracking(60 * utilization * machine.workers / model.service.mean, max_capacity=most)
+    elif platform == "vertex":
+        scaling, more = ReplicaTracking(100 * utilization, max_capacity=most), {"refusal": 429}
+    else:
+        rules = (
+            Rule("WorkerUtilization", ">", 100 * utilization, change=50, type="PercentChangeCount"),
+            Rule("WorkerUtilization", "<", 50 * utilization, change=-1),
         )
-    if platform == "vertex":
-        return RealTime(
-            model,
-            instance_type=machine.name,
-            initial_instance_count=first,
-            workers=machine.workers,
-            routing="LEAST_OUTSTANDING_REQUESTS",
-            refusal=429,
-            invocation_timeout_s=TIMEOUT_S[platform],
-            scaling=ReplicaTracking(100 * utilization, max_capacity=most),
-        )
+        # as many wait as are worked on: 2 * concurrency * instances in all
+        scaling, more = RuleScaling(rules, max_capacity=most), {"refusal": 429, "queue_limit": machine.workers}
     return RealTime(
         model,
         instance_type=machine.name,
         initial_instance_count=first,
         workers=machine.workers,
         routing="LEAST_OUTSTANDING_REQUESTS",
-        queue_limit=machine.workers,  # as many wait as are worked on: 2 * concurrency * instances in all
-        refusal=429,
         invocation_timeout_s=TIMEOUT_S[platform],
-        scaling=RuleScaling(
-            (
-                Rule("WorkerUtilization", ">", 100 * utilization, change=50, type="PercentChangeCount"),
-                Rule("WorkerUtilization", "<", 50 * utilization, change=-1),
-            ),
-            max_capacity=most,
-        ),
+        scaling=scaling,
+        **more,
     )
 
 
 def enough(rate: float, model: ModelProfile, machine: Machine, utilization: float, most: int) -> int:
     """Instances that keep workers busy for *utilization* of the time at *rate* requests/s, and one at least."""
-    return max(1, min(most, math.ceil(rate * model.service.mean / (machine.workers * utilization) - 1e-9)))
+    seconds, concurrency = model.service.mean, machine.workers
+    return min(most, instances_needed(rate=rate, seconds=seconds, utilization=utilization, concurrency=concurrency))

@@ -218,13 +218,6 @@ class Station:
         self.lane.requests["u_variant"][inside] = drawn.u_variant_inside
         return number
 
-    def close_door(self) -> None:
-        """Nobody comes any more; who is inside stays."""
-        self._exhausted, self._taken = True, len(self._block.arrivals)
-        cursor = int(self.lane.state[0]["cursor"])
-        columns = {name: getattr(self.lane, name)[..., :cursor] for name in Chunk._fields}
-        self.lane = self.lane._replace(**_columns(Chunk(**columns)))
-
     def provision(self, containers: int) -> None:
         """So many provisioned containers more, or fewer where negative, from now on (serverless)."""
         if self.plays:

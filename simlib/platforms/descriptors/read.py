@@ -12,9 +12,9 @@ from simlib.platforms.descriptors.reading import Notes
 from simlib.platforms.descriptors.rollouts import Rollout
 from simlib.platforms.fields import Platform
 from simlib.platforms.limits import Finding, validate
-from simlib.serving import Asynchronous, BatchTransform, RealTime, Serverless
+from simlib.serving import Asynchronous, BatchTransform, InferenceComponent, RealTime, Serverless
 
-Deployment = RealTime | Serverless | Asynchronous | BatchTransform
+Deployment = RealTime | Serverless | Asynchronous | InferenceComponent | BatchTransform
 _OF_PARAMETERS = {"parameters", "tags", "stackpolicy", "$schema", "contentversion"}
 _KNOWN = (
     "ProductionVariants, MinCapacity, PolicyType or AWS::SageMaker resources (SageMaker), instance_type or profiles "
@@ -28,7 +28,7 @@ class Descriptor:
 
     Attributes
     ----------
-    deployment : RealTime | Serverless | Asynchronous | BatchTransform
+    deployment : RealTime | Serverless | Asynchronous | InferenceComponent | BatchTransform
         Ready for `simlib.simulate`.
     findings : tuple of Finding
         What the platform would refuse of it, a sentence each, with the source; shapes are checked against the API
@@ -62,7 +62,8 @@ def read_deployment(
     """The deployment that descriptors of one platform describe, with its scaling, ready to be simulated.
 
     SageMaker: the parameters of boto3's create_endpoint_config, update_endpoint, register_scalable_target,
-    put_scaling_policy and put_metric_alarm, bare or as {"operation": …, "params": …}; CloudFormation; ACK.
+    put_scaling_policy, put_metric_alarm and create_inference_component, bare or as {"operation": …, "params": …};
+    CloudFormation; ACK.
     Azure ML: YAML of endpoints, deployments, batch deployments and clusters; autoscale settings of Azure Monitor.
     Vertex AI: deploy and batch prediction parameters as REST, SDK, gcloud and KFP write them, in either case.
 

@@ -3,16 +3,17 @@
 from typing import Any
 
 from simlib.parameters import ParameterError
+from simlib.platforms.descriptors.autoscaling import Named, rollback_alarms
 from simlib.platforms.descriptors.reading import Fields, built
-from simlib.serving import AllAtOnce, Canary, Linear, Rolling
+from simlib.serving import Alarm, AllAtOnce, Canary, Linear, Rolling
 
 Rollout = AllAtOnce | Canary | Linear | Rolling
 
 
-def rollout_of(found: Fields, instances: int) -> Rollout | None:
+def rollout_of(found: Fields, instances: int, alarms: Named) -> Rollout | None:
     """How the endpoint is updated; None where nothing is said.  A size in instances is out of so many *instances*.
 
-    Alarms are named only, and their rules stand elsewhere: give `alarms=` yourself.
+    Alarms are named only; those whose definition is among *alarms* watch the rollout.
     """
     config = found.inside("DeploymentConfig")
     if config is None:
@@ -20,30 +21,30 @@ def rollout_of(found: Fields, instances: int) -> Rollout | None:
     blue_green, rolling = config.inside("BlueGreenUpdatePolicy"), config.inside("RollingUpdatePolicy")
     back = config.inside("AutoRollbackConfiguration")
     config.ignoring()
-    if back is not None and back.several("Alarms"):
-        found.notes.unread.append(f"{back.name('Alarms')}: only names; give the rollout serving.Alarm rules yourself")
+    watching = rollback_alarms(back, alarms) if back is not None else ()
     if rolling is not None:
-        return _rolling(rolling, instances)
-    return None if blue_green is None else _blue_green(blue_green, instances)
+        return _rolling(rolling, instances, watching)
+    return None if blue_green is None else _blue_green(blue_green, instances, watching)
 
 
-def _rolling(found: Fields, instances: int) -> Rolling:
+def _rolling(found: Fields, instances: int, alarms: tuple[Alarm, ...]) -> Rolling:
     size = _percent(found, "MaximumBatchSize", instances)
     bake = found.number("WaitIntervalInSeconds", 0.0)
     patience = found.number("MaximumExecutionTimeoutInSeconds", 28_800.0)
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {"alarms": alarms}
     if "RollbackMaximumBatchSize" in found:
         extra["rollback_batch_percent"] = _percent(found, "RollbackMaximumBatchSize", instances)
     found.ignoring()
     return built(found.where, lambda: Rolling(size, bake_s=bake, maximum_execution_timeout_s=patience, **extra))
 
 
-def _blue_green(found: Fields, instances: int) -> AllAtOnce | Canary | Linear:
+def _blue_green(found: Fields, instances: int, alarms: tuple[Alarm, ...]) -> AllAtOnce | Canary | Linear:
     routing = found.inside("TrafficRoutingConfiguration")
     if routing is None:
         raise ParameterError(f"read_deployment: {found.name('TrafficRoutingConfiguration')} is missing.")
     kind = routing.choice("Type", {each: each for each in ("ALL_AT_ONCE", "CANARY", "LINEAR")})
     settings: dict[str, Any] = {
+        "alarms": alarms,
         "bake_s": routing.number("WaitIntervalInSeconds", 0.0),
         "termination_wait_s": found.number("TerminationWaitInSeconds", 0.0),
         "maximum_execution_timeout_s": found.number("MaximumExecutionTimeoutInSeconds", 28_800.0),

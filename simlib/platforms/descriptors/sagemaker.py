@@ -1,29 +1,28 @@
 """SageMaker's descriptors as deployments: boto3 parameters, CloudFormation and ACK, with their scaling.
 
-Read: create_endpoint_config, create_endpoint and update_endpoint, register_scalable_target, put_scaling_policy (target
-tracking and step), put_metric_alarm (what a step policy acts on), put_scheduled_action, and the CloudFormation
-resources and Kubernetes objects (ACK) of the same.
+Read: create_endpoint_config, create_endpoint and update_endpoint, create_inference_component, register_scalable_target,
+put_scaling_policy (target tracking and step), put_metric_alarm (what a step policy acts on, and what turns an update
+back), put_scheduled_action, and the CloudFormation resources and Kubernetes objects (ACK) of the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, shortly
 from simlib.platforms.descriptors import shapes
+from simlib.platforms.descriptors.autoscaling import Named, Scaling, unused
 from simlib.platforms.descriptors.cloudformation import Template, is_template
+from simlib.platforms.descriptors.components import packed, shared_out
 from simlib.platforms.descriptors.reading import Fields, Notes, built, deep, pascal
 from simlib.platforms.descriptors.rollouts import Rollout, rollout_of
 from simlib.platforms.limits import Finding
 from simlib.serving import (
     Asynchronous,
+    InferenceComponent,
     InstanceLife,
     RealTime,
-    ScheduledScaling,
     Serverless,
-    Step,
-    StepScaling,
-    TargetTracking,
     Variant,
 )
 from simlib.serving.capture import Capture
@@ -36,6 +35,7 @@ _OPERATIONS = {
     "put_scaling_policy": "policy",
     "put_metric_alarm": "alarm",
     "put_scheduled_action": "schedule",
+    "create_inference_component": "component",
 }
 _RESOURCES = {
     "AWS::SageMaker::EndpointConfig": "config",
@@ -43,43 +43,24 @@ _RESOURCES = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "target",
     "AWS::ApplicationAutoScaling::ScalingPolicy": "policy",
     "AWS::CloudWatch::Alarm": "alarm",
+    "AWS::SageMaker::InferenceComponent": "component",
 }
 _OBJECTS = {
     "EndpointConfig": "config",
     "HostingDeployment": "config",
     "Endpoint": "endpoint",
+    "InferenceComponent": "component",
     "ScalableTarget": "target",
     "ScalingPolicy": "policy",
     "HostingAutoscalingPolicy": "policy",
 }
 _API = {
     "config": ("sagemaker", "CreateEndpointConfig"),
+    "component": ("sagemaker", "CreateInferenceComponent"),
     "target": ("application-autoscaling", "RegisterScalableTarget"),
     "policy": ("application-autoscaling", "PutScalingPolicy"),
 }
 _TOLD_BY_OTHERS = ("EndpointConfigName", "EndpointName", "Tags", "KmsKeyId", "EnableNetworkIsolation", "VpcConfig")
-_METRICS: dict[str, tuple[str, float]] = {  # CloudWatch's name → simlib's, and its unit in simlib's
-    "SageMakerVariantInvocationsPerInstance": ("InvocationsPerInstance", 1.0),
-    "SageMakerVariantConcurrentRequestsPerModelHighResolution": ("ConcurrentRequestsPerModel", 1.0),
-    "SageMakerVariantProvisionedConcurrencyUtilization": ("ServerlessProvisionedConcurrencyUtilization", 1.0),
-    "InvocationsPerInstance": ("InvocationsPerInstance", 1.0),
-    "ConcurrentRequestsPerModel": ("ConcurrentRequestsPerModel", 1.0),
-    "ApproximateBacklogSizePerInstance": ("ApproximateBacklogSizePerInstance", 1.0),
-    "ApproximateBacklogSize": ("ApproximateBacklogSize", 1.0),
-    "ApproximateAgeOfOldestRequest": ("ApproximateAgeOfOldestRequest", 1.0),
-    "HasBacklogWithoutCapacity": ("HasBacklogWithoutCapacity", 1.0),
-    "CPUUtilization": ("CPUUtilization", 1.0),
-    "GPUUtilization": ("DutyCycle", 1.0),
-    "ModelLatency": ("ModelLatency", 1e-6),  # CloudWatch counts microseconds
-    "Invocation5XXErrors": ("Invocation5XXErrors", 1.0),
-}
-_COMPARISONS = {
-    "GreaterThanThreshold": ">",
-    "GreaterThanOrEqualToThreshold": ">=",
-    "LessThanThreshold": "<",
-    "LessThanOrEqualToThreshold": "<=",
-}
-_MISSING = {"missing": "missing", "breaching": "breaching", "notBreaching": "notBreaching", "ignore": "missing"}
 
 
 class Part(NamedTuple):
@@ -138,6 +119,8 @@ def _by_its_fields(found: Mapping[str, Any]) -> str | None:
         return "config"
     if "PolicyType" in found or "PolicyName" in found or "TargetTrackingScalingPolicyConfiguration" in found:
         return "policy"
+    if "InferenceComponentName" in found and "Specification" in found:
+        return "component"
     if "ScheduledActionName" in found:
         return "schedule"
     if "MinCapacity" in found or "MaxCapacity" in found:
@@ -149,7 +132,7 @@ def _by_its_fields(found: Mapping[str, Any]) -> str | None:
 
 def build(
     parts: list[Part], model: ModelProfile, notes: Notes, given: Mapping[str, Any], name: str | None
-) -> tuple[RealTime | Serverless | Asynchronous, list[Finding], Rollout | None]:
+) -> tuple[RealTime | Serverless | Asynchronous | InferenceComponent, list[Finding], Rollout | None]:
     """The deployment that the parts describe together, what the API's model has against them, and how it is updated."""
     for part in parts:
         Fields(part.found, part.where or part.name, notes, given)  # says so where it is no object
@@ -163,15 +146,32 @@ def build(
     ]
     if shapes.version() is None:
         notes.assume("botocore is not installed, so the shapes of SageMaker's API were not checked")
-    scaling = tuple(_Scaling(parts, notes, given).policies()) or None
-    deployment = _endpoint(Fields(config.found, config.where, notes, given), model, scaling)
+
+    def of(kind: str) -> Named:
+        return [(part.name, Fields(part.found, part.where, notes, given)) for part in parts if part.kind == kind]
+
+    targets, rules, alarms, schedules = (of(kind) for kind in ("target", "policy", "alarm", "schedule"))
+    read, components = Fields(config.found, config.where, notes, given), of("component")
+    deployment: RealTime | Serverless | Asynchronous | InferenceComponent
+    if components:
+        scaled = {
+            name: tuple(Scaling(*of_one, alarms, [], notes).policies())
+            for name, of_one in shared_out(components, targets, rules).items()
+        }
+        if schedules:
+            notes.unread.append("ScheduledActionName: schedules of inference components")
+        deployment = packed(read, components, scaled, model)
+    else:
+        scaling = tuple(Scaling(targets, rules, alarms, schedules, notes).policies()) or None
+        deployment = _endpoint(read, model, scaling)
     rollout = None
     for part in parts:
         if part.kind == "endpoint":
             endpoint = Fields(part.found, part.where, notes, given)
             instances = sum(variant.initial_instance_count for variant in getattr(deployment, "fleets", ()))
-            rollout = rollout_of(endpoint, instances) or rollout
+            rollout = rollout_of(endpoint, instances, alarms) or rollout
             endpoint.ignoring(*_TOLD_BY_OTHERS)
+    notes.unread += unused(alarms)
     return deployment, wrong, rollout
 
 
@@ -192,7 +192,13 @@ def _one_config(parts: list[Part], name: str | None) -> Part:
     if not configs:
         alone = sorted({part.kind for part in parts})
         has = " and ".join(
-            {"endpoint": "EndpointConfigName", "target": "MaxCapacity", "policy": "PolicyName"}.get(k, k) for k in alone
+            {
+                "endpoint": "EndpointConfigName",
+                "component": "InferenceComponentName",
+                "target": "MaxCapacity",
+                "policy": "PolicyName",
+            }.get(k, k)
+            for k in alone
         )
         called = f" called {name!r}" if name else ""
         raise ParameterError(
@@ -347,192 +353,3 @@ def _instance_type(found: Fields) -> str:
     first = min(pools, key=lambda pool: pool.number("Priority", 1.0))
     found.notes.assume(f"{found.name('InstancePools')}: all instances are of the pool that comes first")
     return first.text("InstanceType")
-
-
-# --- scaling ----------------------------------------------------------------------------------------------------------
-
-
-class _Scaling:
-    """Targets, policies, alarms and schedules of one endpoint."""
-
-    def __init__(self, parts: list[Part], notes: Notes, given: Mapping[str, Any]) -> None:
-        def of(kind: str) -> list[tuple[str, Fields]]:
-            return [(p.name, Fields(p.found, p.where, notes, given)) for p in parts if p.kind == kind]
-
-        self.notes, self.targets = notes, of("target")
-        self.rules, self.alarms, self.schedules = of("policy"), of("alarm"), of("schedule")
-        self._bounds: tuple[int, int] | None = None
-
-    def policies(self) -> Iterator[TargetTracking | StepScaling | ScheduledScaling]:
-        """All of them, with the bounds of the target."""
-        for _, target in self.targets:
-            self._read_target(target)
-        for name, policy in self.rules:
-            yield self._policy(name, policy)
-        for _, each in self.schedules:
-            yield _schedule(each)
-        for _, target in self.targets:
-            for each in target.several("ScheduledActions"):
-                yield _schedule(each)
-        for _, alarm in self.alarms:
-            if not alarm.taken:
-                self.notes.unread.append(alarm.name("MetricName") + " of an alarm that starts no policy here")
-        if self.targets and not (self.rules or self.schedules):
-            self.notes.unread.append("MinCapacity, MaxCapacity: no policy moves the fleet")
-
-    def _read_target(self, target: Fields) -> None:
-        bounds = (target.whole("MinCapacity"), target.whole("MaxCapacity"))
-        known = ("ServiceNamespace", "ResourceId", "ScalableDimension", "RoleARN", "Tags", "ScheduledActions")
-        policy = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration")  # SageMaker's old operator
-        suspended = target.inside("SuspendedState")
-        for key in suspended.found if suspended is not None else ():
-            if suspended is not None and suspended.flag(str(key)):
-                self.notes.unread.append(f"{suspended.name(str(key))}: scaling goes on all the same")
-        target.ignoring(*known, *policy, "Region")
-        if self._bounds not in (None, bounds):
-            raise ParameterError(
-                f"read_deployment: {target.name('MaxCapacity')}: source holds {len(self.targets)} scalable targets "
-                f"with different bounds, {self._bounds} and {bounds}; give the one of this endpoint."
-            )
-        self._bounds = bounds
-
-    def _policy(self, name: str, policy: Fields) -> TargetTracking | StepScaling:
-        if self._bounds is None:
-            raise ParameterError(
-                f"read_deployment: {policy.name('MaxCapacity')} is missing; it stands in register_scalable_target: "
-                "give that file too."
-            )
-        self.notes.assume("every variant follows the policy, whichever its ResourceId names")
-        names = ("PolicyName", "PolicyType", "ServiceNamespace", "ResourceId", "ScalableDimension", "ScalingTargetId")
-        tracking, stepping = (
-            policy.inside("TargetTrackingScalingPolicyConfiguration"),
-            policy.inside("StepScalingPolicyConfiguration"),
-        )
-        policy.ignoring(*names, "MinCapacity", "MaxCapacity", "Region")
-        kind = str(policy.found.get("PolicyType", ""))
-        if tracking is not None:
-            return self._tracking(tracking)
-        if stepping is not None:
-            return self._stepping(name, policy, stepping)
-        if kind not in ("", "TargetTrackingScaling", "StepScaling"):
-            raise ParameterError(
-                f"read_deployment: {policy.name('PolicyType')}={shortly(kind)} is not simulated; it should be "
-                "TargetTrackingScaling or StepScaling."
-            )
-        wanted = (
-            "StepScalingPolicyConfiguration" if kind == "StepScaling" else "TargetTrackingScalingPolicyConfiguration"
-        )
-        raise ParameterError(f"read_deployment: {policy.name(wanted)} is missing.")
-
-    def _tracking(self, tracking: Fields) -> TargetTracking:
-        metric, unit = _metric(tracking)
-        target = tracking.number("TargetValue") * unit
-        out, inward = tracking.number("ScaleOutCooldown", 300.0), tracking.number("ScaleInCooldown", 300.0)
-        only_out = tracking.flag("DisableScaleIn")
-        tracking.ignoring()
-        assert self._bounds is not None
-        lowest, highest = self._bounds
-        return built(
-            tracking.where,
-            lambda: TargetTracking(
-                target,
-                metric=metric,  # type: ignore[arg-type]
-                min_capacity=lowest,
-                max_capacity=highest,
-                out_cooldown_s=out,
-                in_cooldown_s=inward,
-                disable_scale_in=only_out,
-            ),
-        )
-
-    def _stepping(self, name: str, policy: Fields, stepping: Fields) -> StepScaling:
-        alarm = self._alarm_of(name, policy)
-        metric, unit = _metric_named(alarm, "MetricName")
-        steps = tuple(_step(each, unit) for each in stepping.several("StepAdjustments"))
-        kinds = {each: each for each in ("ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity")}
-        adjustment = stepping.choice("AdjustmentType", kinds, "ChangeInCapacity")
-        least, cooldown = stepping.whole("MinAdjustmentMagnitude", 1), stepping.number("Cooldown", 300.0)
-        stepping.ignoring("MetricAggregationType")
-        threshold, comparison = alarm.number("Threshold") * unit, alarm.choice("ComparisonOperator", _COMPARISONS)
-        periods, period_s = alarm.whole("EvaluationPeriods", 1), alarm.number("Period", 60.0)
-        missing = alarm.choice("TreatMissingData", _MISSING, "missing")
-        alarm.taken |= {"DatapointsToAlarm", "Statistic", "Dimensions", "Namespace"}
-        assert self._bounds is not None
-        lowest, highest = self._bounds
-        return built(
-            stepping.where,
-            lambda: StepScaling(
-                threshold,
-                steps,
-                metric=metric,  # type: ignore[arg-type]
-                comparison=comparison,
-                adjustment_type=adjustment,
-                min_adjustment_magnitude=least,
-                min_capacity=lowest,
-                max_capacity=highest,
-                datapoints=periods,
-                cooldown_s=cooldown,
-                missing_data=missing,
-                period_s=period_s,
-            ),
-        )
-
-    def _alarm_of(self, name: str, policy: Fields) -> Fields:
-        """The alarm that names the policy in its actions, or the only one there is."""
-        called = {name, str(policy.found.get("PolicyName", name))}
-        for _, alarm in self.alarms:
-            actions = alarm.found.get("AlarmActions")
-            actions = actions if isinstance(actions, list) else [actions]
-            if any(each in str(action) for action in actions for each in called if each):
-                return alarm
-        if len(self.alarms) == 1:
-            return self.alarms[0][1]
-        raise ParameterError(
-            f"read_deployment: {policy.name('PolicyType')}='StepScaling' acts on an alarm that stands elsewhere; give "
-            "its put_metric_alarm (AlarmActions, MetricName, Threshold) too."
-        )
-
-
-def _metric(tracking: Fields) -> tuple[str, float]:
-    ready, own = tracking.inside("PredefinedMetricSpecification"), tracking.inside("CustomizedMetricSpecification")
-    named = ready if ready is not None else own
-    if named is None:
-        raise ParameterError(f"read_deployment: {tracking.name('PredefinedMetricSpecification')} is missing.")
-    return _metric_named(named, "PredefinedMetricType" if ready is not None else "MetricName")
-
-
-def _metric_named(named: Fields, key: str) -> tuple[str, float]:
-    if key not in named and named.found.get("Metrics"):
-        raise ParameterError(f"read_deployment: {named.name('Metrics')} is metric math, and is not simulated.")
-    name = named.text(key)
-    if name not in _METRICS:
-        raise ParameterError(
-            f"read_deployment: {named.name(key)}={name!r} is not simulated; it should be one of {', '.join(_METRICS)}."
-        )
-    if name == "GPUUtilization":
-        named.notes.assume("GPUUtilization is simulated as DutyCycle: the time in which an instance has a request")
-    return _METRICS[name]
-
-
-def _step(found: Fields, unit: float) -> Step:
-    def bound(key: str) -> float | None:
-        return found.number(key) * unit if key in found else None
-
-    lower, upper = bound("MetricIntervalLowerBound"), bound("MetricIntervalUpperBound")
-    change = found.whole("ScalingAdjustment")
-    found.ignoring()
-    return built(found.where, lambda: Step(change, lower=lower, upper=upper))
-
-
-def _schedule(found: Fields) -> ScheduledScaling:
-    when, action = found.text("Schedule"), found.inside("ScalableTargetAction")
-    timezone = found.text("Timezone", "UTC")
-    known = ("ScheduledActionName", "ServiceNamespace", "ResourceId", "ScalableDimension", "StartTime", "EndTime")
-    found.ignoring(*known)
-    if action is None:
-        raise ParameterError(f"read_deployment: {found.name('ScalableTargetAction')} is missing.")
-    lowest = action.whole("MinCapacity") if "MinCapacity" in action else None
-    highest = action.whole("MaxCapacity") if "MaxCapacity" in action else None
-    return built(
-        found.where, lambda: ScheduledScaling(when, min_capacity=lowest, max_capacity=highest, timezone=timezone)
-    )
