@@ -78,5 +78,7 @@ def sized(
 
 def enough(rate: float, model: ModelProfile, machine: Machine, utilization: float, most: int) -> int:
     """Instances that keep workers busy for *utilization* of the time at *rate* requests/s, and one at least."""
+    if rate <= 0:
+        return 1
     seconds, concurrency = model.service.mean, machine.workers
     return min(most, instances_needed(rate=rate, seconds=seconds, utilization=utilization, concurrency=concurrency))
