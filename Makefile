@@ -63,6 +63,7 @@ bench: ## measure the speed beside plain SimPy, Ciw, salabim and SimFaaS (in env
 		.venv-simfaas/bin/python -m pip install --quiet --disable-pip-version-check simfaas==0.2.2; }
 	@.venv-bench/bin/python benchmarks/speed.py
 	@.venv-bench/bin/python benchmarks/serverless.py
+	@.venv-bench/bin/python benchmarks/autoscaled.py
 	@.venv-bench/bin/python benchmarks/scale.py
 
 pins: ## make constraints.txt anew with today's releases (PYTHON must be a 3.11: what it gets, newer ones take too)

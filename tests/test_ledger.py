@@ -113,16 +113,16 @@ def test_a_full_disk_stops_no_sweep_and_spoils_no_file(tmp_path: Path, capsys: p
     most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, most[1]))  # no file may grow any more
     try:
-        full = swept(results=path, hours=0.1, replications=20)
+        full = swept(results=path, hours=0.1, replications=6)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, most)
     told = capsys.readouterr().out
-    assert same(full, swept(hours=0.1, replications=20))
+    assert same(full, swept(hours=0.1, replications=6))
     assert told.count("cannot be written now") == 1
     there = experiments.read_results(path)
-    assert 2 <= len(there) < 82
-    assert same(swept(results=path, hours=0.1, replications=20), full)
-    assert len(experiments.read_results(path)) == 82
+    assert 2 <= len(there) < 26
+    assert same(swept(results=path, hours=0.1, replications=6), full)
+    assert len(experiments.read_results(path)) == 26
 
 
 def test_what_is_no_file_of_results_is_told(tmp_path: Path) -> None:
