@@ -66,6 +66,11 @@ bench: ## measure the speed beside plain SimPy, Ciw, salabim and SimFaaS (in env
 	@.venv-bench/bin/python benchmarks/autoscaled.py
 	@.venv-bench/bin/python benchmarks/scale.py
 
+classroom: ## what each notebook takes of a classroom's machine: seconds, memory, its slider's answer
+	@venv=.venv extras='[test]'; $(INSTALL)
+	@$(COMPILE_LANES)
+	@$(IN_VENV) benchmarks/notebooks.py --check
+
 pins: ## make constraints.txt anew with today's releases (PYTHON must be a 3.11: what it gets, newer ones take too)
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "Pins are made with the oldest Python served: make pins PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -130,4 +135,4 @@ COMPILE_LANES = \
 		rm -f simlib/serving/__pycache__/lanes.*.nb?; \
 		$(IN_VENV) -m simlib doctor --compile --quiet && cat $(LANES_FROM) > .venv/.lanes; }
 
-.PHONY: help lab test test-browser explorers site bench pins outputs format clean
+.PHONY: help lab test test-browser explorers site bench classroom pins outputs format clean

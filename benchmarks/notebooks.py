@@ -11,6 +11,7 @@ promises; ``--kernels N`` holds N kernels at once, each after notebook 02, and s
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +19,6 @@ from typing import Any
 
 import nbformat
 from jupyter_client.manager import start_new_kernel
-from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 MOST_CPU_S, MOST_MB = 120, 500  # 60 seconds on two cores; thirty kernels in 16 of 24 GiB
@@ -54,13 +54,41 @@ print(_json.dumps(_told | {"answer_s": sorted(_answers)[2] if _answers else None
 )
 
 
-def measured(path: Path, home: str) -> dict[str, Any]:
+def told(client: Any, code: str) -> str:
+    """What *code* prints in the kernel; an error there is one here."""
+    said: list[str] = []
+
+    def heard(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "stream":
+            said.append(message["content"]["text"])
+
+    reply = client.execute_interactive(code, output_hook=heard, timeout=900)
+    if reply["content"]["status"] != "ok":
+        raise RuntimeError("\n".join(reply["content"]["traceback"]))
+    return "".join(said)
+
+
+def opened(path: Path) -> tuple[Any, Any]:
+    """A kernel in which the notebook at *path* has run whole: its manager and its client."""
+    manager, client = start_new_kernel(kernel_name="python3")
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            told(client, cell.source)
+    return manager, client
+
+
+def closed(manager: Any, client: Any) -> None:
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def measured(path: Path) -> dict[str, Any]:
     """What the notebook at *path* takes: cpu_s, rss_mb, pss_mb, peak_mb, and answer_s of its slider (None without)."""
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(LAST))
-    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": home}}).execute()
-    printed = "".join(each.get("text", "") for each in notebook.cells[-1].outputs if each.get("name") == "stdout")
-    return json.loads(printed)
+    kernel = opened(path)
+    try:
+        return json.loads(told(kernel[1], LAST).splitlines()[-1])
+    finally:
+        closed(*kernel)
 
 
 def table(paths: list[Path]) -> list[dict[str, Any]]:
@@ -68,38 +96,27 @@ def table(paths: list[Path]) -> list[dict[str, Any]]:
     print("| notebook | CPU seconds | RSS [MB] | PSS [MB] | peak [MB] | slider's answer [s] |")
     print("|---|---:|---:|---:|---:|---:|")
     found = []
-    with tempfile.TemporaryDirectory() as home:
-        for path in paths:
-            found.append(row := {"notebook": path.stem} | measured(path, home))
-            memory = " | ".join(f"{row[each]:.0f}" for each in ("rss_mb", "pss_mb", "peak_mb"))
-            answer = "–" if row["answer_s"] is None else f"{row['answer_s']:.2f}"
-            print(f"| {path.stem} | {row['cpu_s']:.0f} | {memory} | {answer} |", flush=True)
+    for path in paths:
+        found.append(row := {"notebook": path.stem} | measured(path))
+        memory = " | ".join(f"{row[each]:.0f}" for each in ("rss_mb", "pss_mb", "peak_mb"))
+        answer = "–" if row["answer_s"] is None else f"{row['answer_s']:.2f}"
+        print(f"| {path.stem} | {row['cpu_s']:.0f} | {memory} | {answer} |", flush=True)
     return found
 
 
 def at_once(kernels: int) -> None:
     """Holds this many kernels, each with notebook 02 run, and prints what they take."""
-    notebook = nbformat.read(FOLDER / "02-real-time-endpoints.ipynb", as_version=4)
-    held, told = [], []
+    held, found = [], []
     try:
         for _ in range(kernels):
-            held.append(start_new_kernel(kernel_name="python3"))
-            for cell in notebook.cells:
-                if cell.cell_type == "code":
-                    held[-1][1].execute_interactive(cell.source, output_hook=lambda message: None, timeout=900)
+            held.append(opened(FOLDER / "02-real-time-endpoints.ipynb"))
         for _, client in held:
-            said: list[str] = []
-            client.execute_interactive(
-                MEMORY + "\nimport json\nprint(json.dumps(_memory()))",
-                output_hook=lambda message, said=said: said.append(message["content"].get("text", "")),
-            )
-            told.append(json.loads("".join(said)))
+            found.append(json.loads(told(client, MEMORY + "\nimport json\nprint(json.dumps(_memory()))")))
     finally:
-        for manager, client in held:
-            client.stop_channels()
-            manager.shutdown_kernel(now=True)
+        for kernel in held:
+            closed(*kernel)
     for name in ("rss_mb", "pss_mb", "peak_mb"):
-        values = sorted(each[name] for each in told)
+        values = sorted(each[name] for each in found)
         print(f"{name}: median {values[len(values) // 2]:.0f}, most {values[-1]:.0f}, together {sum(values):.0f}")
 
 
@@ -108,14 +125,16 @@ def main() -> None:
     asked.add_argument("notebooks", nargs="*", type=Path, default=sorted(FOLDER.glob("*.ipynb")))
     asked.add_argument("--check", action="store_true")
     asked.add_argument("--kernels", type=int, default=0)
-    told = asked.parse_args()
-    if told.kernels:
-        return at_once(told.kernels)
-    found = table(told.notebooks)
+    options = asked.parse_args()
+    if options.kernels:
+        at_once(options.kernels)
+        return
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["SIMLIB_HOME"] = home  # nobody's predictions
+        found = table(options.notebooks)
     over = [each["notebook"] for each in found if each["cpu_s"] > MOST_CPU_S or each["rss_mb"] > MOST_MB]
-    if told.check and over:
+    if options.check and over:
         sys.exit(f"more than {MOST_CPU_S} CPU seconds or {MOST_MB} MB: {', '.join(over)}")
-    return None
 
 
 if __name__ == "__main__":

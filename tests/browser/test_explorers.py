@@ -45,8 +45,8 @@ def app(browser: "playwright.BrowserContext") -> Iterator["playwright.Page"]:
                     break
             time.sleep(0.3)
         page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{port}/", timeout=120_000)
-        page.locator(".simlib-explorer img").nth(len(widgets.EXPLORERS) - 1).wait_for(timeout=120_000)
+        page.goto(f"http://127.0.0.1:{port}/", timeout=300_000)
+        page.locator(".simlib-explorer img").nth(len(widgets.EXPLORERS) - 1).wait_for(timeout=300_000)
         yield page
         page.close()
     finally:
