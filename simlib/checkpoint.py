@@ -88,9 +88,10 @@ def _keep(sim: "Simulation", endpoint: "Deployed", path: Path) -> None:
         with in_one_step(path) as file:
             np.savez(file, allow_pickle=False, story=np.array(json.dumps(story)), **arrays)
     except OSError as error:
+        earlier = "and an earlier one is still whole" if path.exists() else "and there is no earlier one"
         print(
             f"The checkpoint of day {sim.env.now / EVERY_S:.4g} could not be written ({why(error)}); the run goes on, "
-            "and an earlier one is still whole."
+            f"{earlier}."
         )
 
 
