@@ -3,23 +3,26 @@
 
 PYTHON ?= python3
 LAB_FLAGS ?=
+SPEAK ?= en
 VOILA_FLAGS ?=
 # Nothing leaves the machine: JupyterLab looks for neither updates nor news.
 QUIET = --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None
 PYTEST_FLAGS ?=
 NOTEBOOKS ?= notebooks/*.ipynb
+KIT_FLAGS ?=
 
 IN_VENV = .venv/bin/python
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
-	@echo "PYTHON=/path/to/python3 names the Python that .venv is made from; LAB_FLAGS goes to JupyterLab, VOILA_FLAGS to Voila."
+	@echo "PYTHON=/path/to/python3 names the Python that .venv is made from; SPEAK=es makes lab's copy Spanish;"
+	@echo "LAB_FLAGS goes to JupyterLab, VOILA_FLAGS to Voila."
 
 lab: ## set up, make your own copy of the notebooks in work/, open JupyterLab on it
 	@venv=.venv extras=; $(INSTALL)
 	@$(COMPILE_LANES)
-	@$(IN_VENV) -m simlib student-copy --work
+	@$(IN_VENV) -m simlib student-copy --work --lang $(SPEAK)
 	cd work && exec ../$(IN_VENV) -m jupyterlab 00-start-here.ipynb $(QUIET) $(LAB_FLAGS)
 
 test: ## set up, then every check: lint, format, types, tests, lanes with bounds checked, notebooks
@@ -39,7 +42,7 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 		$(IN_VENV) -m pytest tests/test_lanes.py tests/test_containers.py tests/test_queue_lane.py \
 		-n 2 --dist load $(PYTEST_FLAGS)
 	@echo "== notebooks"
-	@SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
+	@SIMLIB_LANG=en SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
 		notebooks $$(test ! -d solutions || echo solutions)
 
 test-browser: ## the notebooks in a real browser (needs /usr/bin/chromium)
@@ -86,8 +89,28 @@ pins: ## make constraints.txt anew with today's releases (PYTHON must be a 3.11:
 outputs: ## run the notebooks anew and keep what they print (NOTEBOOKS names which)
 	@venv=.venv extras='[test,cluster,aws]'; $(INSTALL)
 	@$(COMPILE_LANES)
-	@SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m jupyter nbconvert --log-level=WARN --to notebook --execute --inplace \
+	@SIMLIB_LANG=en SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m jupyter nbconvert --log-level=WARN --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False $(NO_WIDGET_STATE) $(NOTEBOOKS)
+
+pages: ## write the pages that are made from the course's data: glossary, outcomes, abstracts, core times
+	@venv=.venv extras='[test,cluster,aws]'; $(INSTALL)
+	@$(IN_VENV) -m simlib.course.pages
+
+dist: ## build dist/simlib-….whl: the library with the course's notebooks, for pip install anywhere
+	@venv=.venv extras=; $(INSTALL)
+	@rm -rf build/wheel dist && mkdir -p build
+	@$(IN_VENV) -m simlib student-copy build/wheel
+	@mkdir build/wheel/simlib/course/handed_out && cp -R notebooks exercises build/wheel/simlib/course/handed_out
+	@rm build/wheel/.gitignore # or the builder would leave out what it names
+	@$(IN_VENV) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist ./build/wheel
+	@ls dist/*.whl
+
+offline-kit: dist ## dist/offline-kit/: all packages as files, for a room without a network (KIT_FLAGS goes to pip download)
+	@mkdir -p dist/offline-kit/wheels
+	@$(IN_VENV) -m pip download --quiet --disable-pip-version-check --only-binary=:all: -c constraints.txt \
+		-d dist/offline-kit/wheels $(KIT_FLAGS) dist/*.whl
+	@cp docs/teaching/offline-kit.txt dist/offline-kit/READ-ME.txt && cp constraints.txt dist/offline-kit
+	@du -sh dist/offline-kit
 
 format: ## put the code in its one form
 	@venv=.venv extras='[test,cluster,aws]'; $(INSTALL)
@@ -136,3 +159,4 @@ COMPILE_LANES = \
 		$(IN_VENV) -m simlib doctor --compile --quiet && cat $(LANES_FROM) > .venv/.lanes; }
 
 .PHONY: help lab test test-browser explorers site bench classroom pins outputs format clean
+.PHONY: pages dist offline-kit

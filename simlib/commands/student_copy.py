@@ -10,7 +10,6 @@ EXAMPLES = """examples:
   simlib student-copy ../course-2026     what a teacher hands out: no outputs, solutions, tests or grading
   simlib student-copy --work --lang es   the same in Spanish: texts where they are translated, messages; never the code
 """
-COURSE = Path(__file__).resolve().parents[2]
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -24,18 +23,19 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="a new or empty folder, or an earlier copy")
-    where.add_argument("--work", action="store_true", help="the learner's copy, in the course's folder work/")
+    where.add_argument("--work", action="store_true", help="the learner's copy, in the folder work/")
     parser.add_argument("--lang", choices=("en", "es"), default="en", help="language of texts and messages (en)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the copy and say what was done."""
+    from simlib.course.place import course_folder, work_folder
     from simlib.student_copy import make_student_copy, make_work_copy
 
     report = (
-        make_work_copy(COURSE, COURSE / "work", args.lang)
+        make_work_copy(course_folder(), work_folder(), args.lang)
         if args.work
-        else make_student_copy(COURSE, args.folder, args.lang)
+        else make_student_copy(course_folder(), args.folder, args.lang)
     )
     print("\n".join(report.sentences()))
     return 0

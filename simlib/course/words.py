@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from simlib.course import glossary, quiz
+from simlib.course import glossary, outcomes, quiz
 from simlib.parameters import ParameterError
 
 _MARK: Mapping[str, Callable[[], int]] = {
     glossary.PATH.name: glossary.mark_twins,
+    outcomes.PATH.name: outcomes.mark_twins,
     quiz.PATH.name: quiz.mark_twins,
 }
 

@@ -44,6 +44,7 @@ def _draw(ax: "Axes", answer: Answer) -> None:
         left = left + parts[factor]
     ax.set(xlim=(0, 1.0), xlabel="score: the weighted mean of four factors, each between 0 and 1")
     ax.legend(loc="lower right", fontsize=8)
+    ax.tick_params(axis="y", labelsize=8)
 
 
 _WEIGHTS = (0, 1, 2, 3, 4)
@@ -55,7 +56,7 @@ PLATFORM_CHOICE = Explorer(
     (
         Knob("cloud", "it is already on", ("AWS", "Google Cloud", "Azure", "nothing yet"), "AWS"),
         Knob("existing", "weight: existing cloud", _WEIGHTS, 1),
-        Knob("tools", "weight: data and analysis tools", _WEIGHTS, 1),
+        Knob("tools", "weight: data tools", _WEIGHTS, 1),
         Knob("team", "weight: team's experience", _WEIGHTS, 1),
         Knob("needs", "weight: project's needs", _WEIGHTS, 1),
     ),
