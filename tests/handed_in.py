@@ -257,9 +257,9 @@ HOSTILE: dict[str, Work] = {
     "a file with a hole": q2("open('x', 'wb').truncate(10**15)\nraise ValueError"),
     "shared memory filled": q2("open('/dev/shm/x', 'wb').write(bytes(10**8))\nraise ValueError"),
     "files never closed": q2("kept = [open('/dev/null') for _ in range(10**6)]"),
-    "output bomb": q2("while True: print('x' * 100_000)", status="crash"),
-    "errors flood": q2("import os\nwhile True: os.write(2, b'x' * 100_000)", status="crash"),
-    "display bomb": q2("while True: display({'text/plain': 'x' * 100_000}, raw=True)", status="crash"),
+    "output bomb": q2("while True: print('x' * 100_000)", status="?"),
+    "errors flood": q2("import os\nwhile True: os.write(2, b'x' * 100_000)", status="?"),
+    "display bomb": q2("while True: display({'text/plain': 'x' * 100_000}, raw=True)", status="?"),
     "one huge output": q2("print('x' * 10**8)", status="?"),
     "fork bomb": q2(
         "import os, time\nwhile True:\n    try: os.fork()\n    except OSError: time.sleep(0.1)", status="timeout"
