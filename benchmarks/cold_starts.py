@@ -8,6 +8,7 @@ The file has a row a measured arrival rate: `rate` [requests/s], `cold` (measure
 
 import argparse
 import sys
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from simlib import serving, workload
 COLUMNS = ["rate", "cold", "requests"]
 
 
+@cache
 def simulated(rate: float, *, service_s: float, cold_start_s: float, seed: int = 1, least: int = 400_000) -> float:
     """The share of cold starts at a Poisson *rate* [requests/s], from some so many requests, at least 2,000 hours."""
     model = sl.ModelProfile("measured function", service=sl.lognormal(service_s, 0.02), size_mb=1e-9)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_mlops_pipeline import graphs, made_of, task, whole
 
 import simlib as sl
 from simlib import mlops, pricing
 from simlib.mlops import Failure, Pipeline, ProcessingStep, RetryPolicy, TimedStep, TrainingStep
 from simlib.parameters import ParameterError
+from tests.test_mlops_pipeline import graphs, made_of, task, whole
 
 CACHE = mlops.CacheConfig(expire_after="P30D")
 

@@ -34,8 +34,9 @@ def site(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_notebook_exercise_and_guide_has_its_page(site: Path) -> None:
-    for folder in ("notebooks", "exercises", "docs/guide"):
-        sources = {path.stem for path in (ROOT / folder).iterdir() if path.suffix in (".md", ".ipynb")}
+    for folder in ("notebooks", "exercises", "docs/guide", "docs/teaching"):
+        files = [path for path in (ROOT / folder).iterdir() if not path.name.startswith("generated-")]
+        sources = {path.stem for path in files if path.suffix in (".md", ".ipynb")}
         assert sources
         assert sources - {path.stem for path in (site / folder).glob("*.html")} == set()
 
@@ -84,7 +85,7 @@ def test_no_formula_needs_a_program_to_be_read(site: Path) -> None:
 
 
 def test_the_glossary_has_both_languages(site: Path) -> None:
-    text = (site / "glossary.html").read_text(encoding="utf-8")
+    text = (site / "docs" / "glossary.html").read_text(encoding="utf-8")
     for entry in glossary.entries().values():
         assert escape(entry.means) in text
         assert f'<th scope="row" lang="es">{escape(entry.spanish)}</th>' in text

@@ -32,7 +32,7 @@ from simlib.playback import script
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PARTS = ("Course", "Exercises", "Guide", "Glossary", "Behind the course")
+PARTS = ("Course", "Exercises", "Guide", "Teaching", "Glossary", "Behind the course")
 LIVE = "Here stands a control that answers while you turn it: in JupyterLab, by <code>make lab</code>."
 RAW = ("LICENSE", "CITATION.cff")
 _HEADING = re.compile(r"<h([1-6])(?: id=\"([^\"]*)\")?>(.*?)</h\1>", re.S)
@@ -88,7 +88,9 @@ def pages(root: Path) -> list[Page]:
     notebooks = sorted((root / "notebooks").glob("*.ipynb"))
     exercises = [notebook_page(root, path, "Exercises") for path in sorted((root / "exercises").glob("*.ipynb"))]
     guides = [text_page(root, path, "Guide") for path in sorted((root / "docs" / "guide").glob("*.md"))]
-    behind = [*sorted((root / "docs").glob("*.md")), root / "benchmarks" / "README.md"]
+    teaching = [text_page(root, path, "Teaching") for path in sorted((root / "docs" / "teaching").glob("*.md"))]
+    words = root / "docs" / "glossary.md"  # has a page of its own
+    behind = [*sorted({*(root / "docs").glob("*.md")} - {words}), root / "benchmarks" / "README.md"]
     behind += [root / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")]
     return [
         text_page(root, root / "README.md", "Course", path="index.html"),
@@ -97,6 +99,7 @@ def pages(root: Path) -> list[Page]:
         *exercises,
         _list_page("docs/guide/index.html", "Guide", "All guides", guides),
         *guides,
+        *teaching,
         glossary_page(),
         *(text_page(root, path, "Behind the course") for path in behind),
     ]
@@ -107,7 +110,8 @@ def pages(root: Path) -> list[Page]:
 
 def text_page(root: Path, source: Path, part: str, path: str | None = None) -> Page:
     """A page of a Markdown file."""
-    body = _linked(markdown(source.read_text(encoding="utf-8")))
+    text = re.sub(r"\A<!--.*?-->\s*", "", source.read_text(encoding="utf-8"), flags=re.S)
+    body = _linked(markdown(text))
     return Page(path or _page_of(str(source.relative_to(root))), part, _title(body), body)
 
 
@@ -129,7 +133,7 @@ def glossary_page() -> Page:
     head = f'<tr>{named}<th scope="col" lang="es">Palabra</th><th scope="col" lang="es">Significa</th></tr>'
     table = f'<table class="words"><thead>{head}</thead><tbody>{rows}</tbody></table>'
     body = f'<h1 id="glossary">Glossary · <span lang="es">Glosario</span></h1>{_scrolled("The glossary", table)}'
-    return Page("glossary.html", "Glossary", "Glossary · Glosario", body)
+    return Page("docs/glossary.html", "Glossary", "Glossary · Glosario", body)
 
 
 def _list_page(path: str, part: str, title: str, of: list[Page]) -> Page:

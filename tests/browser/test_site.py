@@ -11,7 +11,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs the browse
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the browser extra: make test-browser")
 
 ROOT = Path(__file__).parents[2]
-KINDS = ("index", "notebooks/03-autoscaling", "notebooks/10-bias-and-explanations", "glossary")
+KINDS = ("index", "notebooks/03-autoscaling", "notebooks/10-bias-and-explanations", "docs/glossary")
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
 
