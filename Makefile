@@ -13,6 +13,9 @@ KIT_FLAGS ?=
 
 IN_VENV = .venv/bin/python
 
+# Compared with plain SimPy over random histories; run once, with checks.
+LANES = tests/test_lanes.py tests/test_containers.py tests/test_queue_lane.py
+
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -36,11 +39,10 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 	@echo "== types"
 	@$(IN_VENV) -m mypy
 	@echo "== tests"
-	@$(IN_VENV) -m pytest tests --ignore=tests/browser -n 2 --dist loadfile $(PYTEST_FLAGS)
-	@echo "== lanes, every array index checked"
+	@$(IN_VENV) -m pytest tests --ignore=tests/browser $(LANES:%=--ignore=%) -n 2 --dist loadfile $(PYTEST_FLAGS)
+	@echo "== tests of the lanes, every array index checked"
 	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$PWD/.venv/numba-boundscheck" \
-		$(IN_VENV) -m pytest tests/test_lanes.py tests/test_containers.py tests/test_queue_lane.py \
-		-n 2 --dist load $(PYTEST_FLAGS)
+		$(IN_VENV) -m pytest $(LANES) -n 2 --dist load $(PYTEST_FLAGS)
 	@echo "== notebooks"
 	@SIMLIB_LANG=en SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
 		notebooks $$(test ! -d solutions || echo solutions)
