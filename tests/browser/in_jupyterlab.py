@@ -61,6 +61,10 @@ class Notebook:
     def text(self) -> str:
         return "\n".join(self.page.locator(".jp-OutputArea-output:not(.jp-RenderedImage)").all_text_contents())
 
+    def wait_until_said(self, words: str, times: int) -> None:
+        """Wait until the outputs say *words* so many times; a cell that runs again is empty for a moment."""
+        self.page.wait_for_function(_SAID, arg=[words, times], timeout=60_000)
+
     def picture(self, label: str) -> None:
         """A long picture of the whole notebook, where SIMLIB_SCREENSHOTS asks for it."""
         folder = os.environ.get("SIMLIB_SCREENSHOTS")
@@ -78,6 +82,9 @@ class Notebook:
 _PROMPTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent.trim())"
 _ALL_STARTED = f"() => {_PROMPTS}.some(text => text.includes('*'))"
 _ALL_RAN = f"() => {_PROMPTS}.every(text => /^\\[\\d+\\]:?$/.test(text))"
+
+_SAID = """([words, times]) => [...document.querySelectorAll(".jp-OutputArea-output")]
+    .map(output => output.textContent).join().split(words).length - 1 === times"""
 
 _SHUT_DOWN = """async name => {
     const headers = {"X-XSRFToken": document.cookie.match(/_xsrf=([^;]+)/)?.[1] ?? ""}

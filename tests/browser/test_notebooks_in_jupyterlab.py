@@ -68,7 +68,7 @@ def test_a_prediction_saved_by_keyboard_is_set_against_the_result(notebook: Note
     for left in reversed(range(waiting.count())):  # only these cells run again, not the whole notebook
         notebook.run(waiting.first)
         playwright.expect(waiting).to_have_count(left, timeout=60_000)
-    assert notebook.text().count("Your prediction: ") == predictions
+    notebook.wait_until_said("Your prediction: ", predictions)
     notebook.picture("predicted")
 
 
