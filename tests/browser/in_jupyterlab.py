@@ -54,6 +54,10 @@ class Notebook:
     def cell_with(self, selector: str) -> "playwright.Locator":
         return self.cells.filter(has=self.page.locator(selector))
 
+    def outputs_with(self, selector: str) -> "playwright.Locator":
+        """Outputs, several in a cell that asks more than one thing."""
+        return self.cells.locator(".jp-OutputArea-child").filter(has=self.page.locator(selector))
+
     def measured(self, selector: str, measure: str) -> list[object]:
         """What the JavaScript function *measure* says of each element, brought into view first as it would be read."""
         return self.page.locator(selector).evaluate_all(_SEEN.replace("MEASURE", measure))
