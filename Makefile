@@ -42,7 +42,7 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 	@$(IN_VENV) -m pytest tests --ignore=tests/browser $(LANES:%=--ignore=%) -n 2 --dist loadfile $(PYTEST_FLAGS)
 	@echo "== tests of the lanes, every array index checked"
 	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$PWD/.venv/numba-boundscheck" \
-		$(IN_VENV) -m pytest $(LANES) -n 2 --dist load $(PYTEST_FLAGS)
+		$(IN_VENV) -m pytest $(LANES) -n 2 --dist loadfile $(PYTEST_FLAGS)
 	@echo "== notebooks"
 	@SIMLIB_LANG=en SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
 		notebooks $$(test ! -d solutions || echo solutions)

@@ -19,6 +19,7 @@ from simlib.parameters import ParameterError, from_json, to_json
 from simlib.workload import Workload, bursty, diurnal, files, from_counts, from_trace, nightly, on_off, poisson
 from simlib.workload.blocks import BLOCK
 from simlib.workload.counted import Counts
+from simlib.workload.reading import read
 from simlib.workload.recorded import Trace
 from simlib.workload.stream import Repeated, Sum
 
@@ -501,6 +502,13 @@ def test_times_as_loggers_and_warehouses_write_them(tmp_path: Path, text: str) -
     assert rows.work["Tokens"].values.tolist() == [1.0, 2.0]
 
 
+def test_a_separator_at_the_end_of_each_row_is_no_column(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("at,Tokens\n1,2,\n4,3,\n")
+    times, work = read(str(tmp_path / "log.csv"), "at", ["Tokens"])
+    assert times.tolist() == [0, 3]
+    assert work["Tokens"].tolist() == [2, 3]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -524,6 +532,7 @@ def test_times_as_loggers_and_warehouses_write_them(tmp_path: Path, text: str) -
         ("at,Tokens\n2026-03-02T08:00Z,2\n2026-03-02T08:00:01,2\n", "'at' in row 2 .* has no time zone while others"),
         ("at,Tokens\n2026-03-02T08:00,2\n2026-03-02T08:00:01+01,2\n", "'at' in row 1 .* has no time zone while others"),
         ('at,Tokens\n"1,2\n', "cannot be read as CSV"),
+        ("at,Tokens\n1,5,2\n2,5,3\n", "2 columns and 3 values in row 1"),
         ("at,Tokens\n1700000000,2\n0,2\n", "'at' in row 1 .* it should be within ten years of the earliest request"),
     ],
 )

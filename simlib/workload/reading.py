@@ -78,6 +78,7 @@ def _frame(path: str, columns: Sequence[str]) -> pd.DataFrame:
             sep=sign,
             decimal=decimal,
             usecols=lambda name: name.strip() in wanted,
+            index_col=False,  # a separator at the end of each row is no further column
             skipinitialspace=True,
             low_memory=False,
         )
@@ -98,8 +99,23 @@ def _separator(path: str, columns: Sequence[str]) -> str:
         for sign in SEPARATORS
     }
     sign = max(SEPARATORS, key=lambda sign: len(headers[sign]))
-    _check_columns([str(name).strip() for name in headers[sign]], columns, f"the file {path!r}")
+    names = headers[sign]
+    _check_columns([str(name).strip() for name in names], columns, f"the file {path!r}")
+    _check_first_row(path, sign, len(names))
     return sign
+
+
+def _check_first_row(path: str, sign: str, columns: int) -> None:
+    """Refuse numbers with commas between columns separated by commas: pandas would read them into the next column."""
+    try:
+        first = pd.read_csv(path, sep=sign, header=None, skiprows=1, nrows=1, dtype=str).iloc[0].dropna()
+    except pd.errors.EmptyDataError:
+        return  # a header alone
+    if len(first) > columns:
+        raise _wrong(
+            f"the file {path!r} has {columns} columns and {len(first)} values in row 1 (the first after the header); "
+            "there should be one for each column."
+        )
 
 
 def _check_columns(known: Sequence[str], columns: Sequence[str], where: str) -> None:
