@@ -12,7 +12,8 @@ function score(section, words) {
     if (!here) return 0;
     points += Math.min(here, 20);
   }
-  return points;
+  const phrase = words.join(" "); // the words together say more than each somewhere
+  return points + 40 * section.head.includes(phrase) + 20 * section.body.includes(phrase);
 }
 
 function around(section, word) {

@@ -2,6 +2,9 @@
 
 Needs Debian's chromium and the `browser` extra: `make test-browser`, which runs two of each side by side.
 SIMLIB_SCREENSHOTS=folder keeps pictures of what a learner sees.
+
+Everything waits for what it needs and then goes on at once, so a busy machine makes these tests slower and not red:
+`PATIENCE_S` only says when to give up.
 """
 
 import os
@@ -16,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from in_jupyterlab import PATIENCE_S, Desk
 
 from simlib.student_copy import make_work_copy
 
@@ -40,7 +44,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     env |= own | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1"),
-        *("--allow-root", "--IdentityProvider.token="),
+        *("--allow-root", "--IdentityProvider.token=", "--expose-app-in-browser"),
         *("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"),
     ]
     with (home / "lab.log").open("wb") as log:
@@ -51,15 +55,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        server.wait(timeout=PATIENCE_S)
 
 
 def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + 180
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         assert server.poll() is None, "JupyterLab stopped at once"
         try:
-            with urllib.request.urlopen(url, timeout=2):
+            with urllib.request.urlopen(url, timeout=PATIENCE_S):
                 return
         except urllib.error.URLError:
             time.sleep(0.3)
@@ -74,7 +78,16 @@ def browser() -> Iterator["playwright.BrowserContext"]:
         *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     ]
+    playwright.expect.set_options(timeout=1000 * PATIENCE_S)
     with playwright.sync_playwright() as tool:
-        found = tool.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found.new_context(viewport={"width": 1280, "height": 1000})
+        found = tool.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=1000 * PATIENCE_S)
+        context = found.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
+        context.set_default_timeout(1000 * PATIENCE_S)
+        yield context
         found.close()
+
+
+@pytest.fixture(scope="session")
+def desk(browser: "playwright.BrowserContext", lab: str) -> Desk:
+    """JupyterLab in the browser: loaded once, one notebook lies open on it at a time."""
+    return Desk(browser.new_page(), lab)
