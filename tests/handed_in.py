@@ -196,7 +196,7 @@ HONEST: dict[str, Work] = {
     "a pool of threads": q1("from concurrent.futures import ThreadPoolExecutor as T\nlist(T(4).map(abs, range(9)))"),
     "a pool of processes": q1("import multiprocessing as m\nwith m.get_context('fork').Pool(2) as p: p.map(abs, [1])"),
     "a file of one's own": q1("open('notes.txt', 'w').write('x')\nassert open('notes.txt').read() == 'x'"),
-    "many outputs": q1("for k in range(3000): display(k)"),
+    "many outputs": q2("for k in range(1200): display(k)\n" + SOLUTIONS["q2"]),
     "names of Python's taken": q1("list = sum = str = dict = len = 3"),
     "other imports": q1("from math import *\nimport numpy, pandas, scipy.stats, json, re"),
     "a seed and another folder": q1("import random, os\nrandom.seed(1)\nos.makedirs('a')\nos.chdir('a')"),
@@ -231,8 +231,8 @@ HOSTILE: dict[str, Work] = {
     "a lock never freed": q2("import threading\nl = threading.Lock()\nl.acquire()\nl.acquire()", status="timeout"),
     "regular expression without an end": q2("import re\nre.match('(a+)+$', 'a' * 99 + 'b')", status="timeout"),
     "os._exit": Work({"q1": "import os\nos._exit(0)"}, status="crash"),
-    "exit": Work({"q1": "exit()"}, status="?"),
-    "quit in the middle": q2("quit()", status="?"),
+    "exit": Work({"q1": "exit()"}, status="crash"),
+    "quit in the middle": q2("quit()", status="crash"),
     "sys.exit in a function": q2("import sys\ndef root(x): sys.exit(0)"),
     "SystemExit kept": q2("raise SystemExit(0)"),
     "killed by itself": Work({"q3": "import os\nos.abort()"}, status="crash"),
@@ -260,7 +260,7 @@ HOSTILE: dict[str, Work] = {
     "output bomb": q2("while True: print('x' * 100_000)", status="?"),
     "errors flood": q2("import os\nwhile True: os.write(2, b'x' * 100_000)", status="?"),
     "display bomb": q2("while True: display({'text/plain': 'x' * 100_000}, raw=True)", status="?"),
-    "one huge output": q2("print('x' * 10**8)", status="?"),
+    "one huge output": q2("print('x' * 2 * 10**7)", status="crash"),
     "fork bomb": q2(
         "import os, time\nwhile True:\n    try: os.fork()\n    except OSError: time.sleep(0.1)", status="timeout"
     ),
@@ -501,6 +501,19 @@ ONLY_SHUT_IN = {
     *("reading what is hidden", "reading other processes", "reading its own memory", "the parent traced"),
     *("namespaces of one's own", "rights by a thread of the kernel's", "the network", "names of the net"),
     *("keeping hidden inputs", "writing to simlib", "writing everywhere", "a link out of the scratch"),
+}
+
+# Graded apart, with a short limit of their own: those that never come to an end, or never answer.  Only here may time
+# decide; everybody else's limit is so long that no busy machine reaches it.
+ENDLESS = {
+    *(name for name, work in HOSTILE.items() if work.status == "timeout"),
+    *("patched numpy and json", "patched isinstance", "patched import", "the shell replaced"),
+}
+
+# Graded apart, with less room, so that filling it takes a moment only.
+GREEDY = {
+    *("memory bomb", "memory in children", "recursion without a limit"),
+    *("output bomb", "errors flood", "display bomb", "one huge output"),
 }
 
 BAD_FILES: dict[str, tuple[str, Callable[[Notebook], bytes]]] = {  # status, and the bytes of the file

@@ -148,19 +148,33 @@ def test_untouched_it_runs_through_and_the_solution_is_right(source, cells, caps
 # --- marks, without a kernel ----------------------------------------------------------------------------------------
 
 
-def earned(source: Source, question: str, answer: str, monkeypatch: pytest.MonkeyPatch) -> float:
-    """The share of a question's points that an answer earns, its composed cells run right here."""
-    asked, hidden = source.questions[question], cases(source, "a seed of the tests")
-    solution = {cell.question: cell.text for cell in source.cells if cell.role == "answer" and cell.is_code}
-    expected = handed_out(compose(source, hidden, solution, {}, [question]).cells, monkeypatch)
-    found = handed_out(compose(source, hidden, {**solution, question: answer}, {}, [question]).cells, monkeypatch)
-    if asked.kind == "policy":
-        policy, best = (each[question, "public"][0]["value"] for each in (found, expected))
-        return kept_share(source, asked, policy, best, hidden.calls[question])
-    parts = [part for part in expected if part[1] != "public"]
-    pairs = [pair for part in parts for pair in zip(found[part], expected[part], strict=True)]
-    right = sum("value" in got and same(got["value"], wanted["value"], asked.rtol) for got, wanted in pairs)
-    return _share(right, [wanted["value"] for _, wanted in pairs])
+class Marking:
+    """Marks of one source without a kernel: composed cells are run right here."""
+
+    def __init__(self, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.source, self.monkeypatch, self.hidden = source, monkeypatch, cases(source, "a seed of the tests")
+        self.solution = {cell.question: cell.text for cell in source.cells if cell.role == "answer" and cell.is_code}
+        self.expected = {question: self.handed_out(question, text) for question, text in self.solution.items()}
+
+    def handed_out(self, question: str, answer: str) -> dict[tuple[str, str], list[Any]]:
+        """What comes of an answer, in place of the solution's, by part."""
+        answers = {**self.solution, question: answer}
+        return handed_out(compose(self.source, self.hidden, answers, {}, [question]).cells, self.monkeypatch)
+
+    def earned(self, question: str, answer: str) -> float:
+        """The share of a question's points that an answer earns."""
+        asked, expected, found = (
+            self.source.questions[question],
+            self.expected[question],
+            self.handed_out(question, answer),
+        )
+        if asked.kind == "policy":
+            policy, best = (each[question, "public"][0]["value"] for each in (found, expected))
+            return kept_share(self.source, asked, policy, best, self.hidden.calls[question])
+        parts = [part for part in expected if part[1] != "public"]
+        pairs = [pair for part in parts for pair in zip(found[part], expected[part], strict=True)]
+        right = sum("value" in got and same(got["value"], wanted["value"], asked.rtol) for got, wanted in pairs)
+        return _share(right, [wanted["value"] for _, wanted in pairs])
 
 
 def handed_out(cells: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], list[Any]]:
@@ -180,8 +194,8 @@ def kept_share(source: Source, asked: Question, policy: Any, best: Any, hidden: 
 
 
 def test_the_solution_earns_all_and_known_wrong_answers_nothing(source, monkeypatch):
-    for cell in source.cells:
-        if cell.role == "answer" and cell.is_code:
-            assert earned(source, cell.question, cell.text, monkeypatch) == 1
-            for wrong in source.questions[cell.question].wrong:
-                assert earned(source, cell.question, wrong, monkeypatch) == 0, f"{cell.question}: {wrong}"
+    marking = Marking(source, monkeypatch)
+    for question, solution in marking.solution.items():
+        assert marking.earned(question, solution) == 1
+        for wrong in source.questions[question].wrong:
+            assert marking.earned(question, wrong) == 0, f"{question}: {wrong}"

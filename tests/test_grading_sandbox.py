@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,37 +19,52 @@ import pytest
 
 from simlib.grading import sandbox
 from simlib.grading.answers import answers_in
+from simlib.grading.grade import Order, grade
 from simlib.grading.marking import Mark, Plan, make_plan, mark
 from simlib.grading.records import read_table
 from simlib.grading.running import Engine
 from simlib.grading.source import read
-from tests.handed_in import BAD_FILES, HONEST, HOSTILE, ONLY_SHUT_IN, Work
+from tests.handed_in import BAD_FILES, ENDLESS, GREEDY, HONEST, HOSTILE, ONLY_SHUT_IN, Work
 from tests.small_exercise import NAME, POINTS, SOLUTIONS, content, handed_in, write_source
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="grading does not run on Windows")
 SEED = "secret"
-CELL_S = 3
+CELL_S = 60  # what no honest cell reaches, however busy the machine is
+APART = ((ENDLESS, sandbox.Limits(cell_s=2)), (GREEDY, sandbox.Limits(cell_s=CELL_S, resident_mb=512, output_mb=1)))
 SHUT_IN = sandbox.isolation().namespaces
 NAMES = ("=cmd|'C calc'!A0", "@ana", "José Ángel (1) ñ", "a" * 200, "new\nline", 'quo"te', "<b>bold", "-name")
 
 
 @dataclass(frozen=True)
 class Class:
-    """What one run left: rows of `marks.csv` by student, the folder, and what it printed."""
+    """What the runs left: their folders, rows of `marks.csv` by student, what was printed, and what should be gone."""
 
-    out: Path
+    outs: list[Path]
     rows: dict[str, dict[str, str]]
     printed: str
     left: list[str]
 
+    def pages(self) -> list[Path]:
+        """Every student's feedback."""
+        return [page for out in self.outs for page in (out / "feedback").iterdir()]
+
     def feedback(self, student: str) -> str:
         """The page of a student."""
-        return (self.out / "feedback" / f"{student}.html").read_text()
+        return next(page for page in self.pages() if page.stem == student).read_text()
 
 
 def student(name: str) -> str:
     """The folder's name for an entry of the tables."""
     return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def hand_in(folder: Path, source: Path, names: Iterable[str]) -> None:
+    """Write these entries' submissions."""
+    for name in names:
+        if name in ONLY_SHUT_IN and not SHUT_IN:
+            continue
+        (folder / student(name)).mkdir()
+        (folder / student(name) / "my solution é (2).ipynb").write_bytes((HONEST | HOSTILE)[name].file(source))
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +75,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def submissions(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("handed-in")
-    for name, work in (HONEST | HOSTILE).items():
-        if name in ONLY_SHUT_IN and not SHUT_IN:
-            continue
-        (folder / student(name)).mkdir()
-        (folder / student(name) / "my solution é (2).ipynb").write_bytes(work.file(path))
+    hand_in(folder, path, [name for name in HONEST | HOSTILE if name not in ENDLESS | GREEDY])
     for name, (_, make) in BAD_FILES.items():
         (folder / f"{student(name)}.ipynb").write_bytes(make(handed_in(path, **SOLUTIONS)))
     right = content(handed_in(path, **SOLUTIONS))
@@ -86,14 +97,14 @@ def submissions(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def graded(path: Path, submissions: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
-    """The whole class, graded once by the command that a teacher uses."""
-    out = tmp_path_factory.mktemp("marks") / "out"
+def graded(path: Path, submissions: Path, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
+    """The whole class, graded once by the command that a teacher uses; a few of it apart, under limits of their own."""
+    outs = [tmp_path_factory.mktemp("marks") / "out" for _ in range(3)]
     place = tempfile.mkdtemp(prefix="t")  # short, as sockets need it, and ours: what is left in it is the run's
     before = contents(submissions, path.parent, sandbox.PACKAGE)
     others = set(sandbox.descendants(os.getpid()))
     sandbox.adopt_orphans()  # so that what the run leaves is found below this process
-    words = ["grade", submissions, "--out", out, "--source", path, "--seed", SEED, "--cell-seconds", CELL_S]
+    words = ["grade", submissions, "--out", outs[0], "--source", path, "--seed", SEED, "--cell-seconds", CELL_S]
     done = subprocess.run(
         [sys.executable, "-m", "simlib", *map(str, words)],
         env=os.environ | {"TMPDIR": place},
@@ -101,12 +112,18 @@ def graded(path: Path, submissions: Path, tmp_path_factory: pytest.TempPathFacto
         text=True,
         check=False,
     )
+    assert done.returncode == 0, done.stderr[-2000:]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", place)
+        for out, (names, limits) in zip(outs[1:], APART, strict=True):
+            folder = tmp_path_factory.mktemp("apart")
+            hand_in(folder, path, sorted(names))
+            grade(Order(folder, out, path, seed=SEED, jobs=1, limits=limits), progress=False)
     left = [name for pid in set(sandbox.descendants(os.getpid())) - others for name in [name_of(pid)] if name]
     left += [name for name in os.listdir(place) if name.startswith("sg")]
-    assert done.returncode == 0, done.stderr[-2000:]
     assert contents(submissions, path.parent, sandbox.PACKAGE) == before
-    rows = {row["student"]: row for row in read_table(out / "marks.csv")[1]}
-    yield Class(out, rows, done.stdout + done.stderr, left)
+    rows = {row["student"]: row for out in outs for row in read_table(out / "marks.csv")[1]}
+    yield Class(outs, rows, done.stdout + done.stderr, left)
     shutil.rmtree(place)
 
 
@@ -176,7 +193,8 @@ def test_whatever_a_student_is_called(name, graded):
 
 
 def test_one_row_a_submission(graded, submissions):
-    assert len(graded.rows) == len(list(submissions.iterdir())) == len(list((graded.out / "feedback").iterdir()))
+    handed_in = len(list(submissions.iterdir())) + sum(SHUT_IN or name not in ONLY_SHUT_IN for name in ENDLESS | GREEDY)
+    assert len(graded.rows) == handed_in == len(graded.pages())
     assert sum(row["total"] == "10" for row in graded.rows.values()) == len(HONEST) + len(NAMES) + 2
 
 
@@ -194,10 +212,10 @@ def test_nothing_is_left(graded, submissions):
 
 
 def test_no_report_tells_what_is_hidden(graded, path):
-    pages = [each.read_text() for each in (graded.out / "feedback").iterdir()]
-    pages.append((graded.out / "overview.html").read_text())
+    pages = [each.read_text() for each in (*graded.pages(), *(out / "overview.html" for out in graded.outs))]
     assert "<script" not in "".join(pages)
-    text = "".join(html.unescape(page) for page in pages) + (graded.out / "marks.csv").read_text() + graded.printed
+    text = "".join(html.unescape(page) for page in pages) + graded.printed
+    text += "".join((out / "marks.csv").read_text() for out in graded.outs)
     for secret in (*hidden(path), "math.sqrt(x)", "assert x", "SOLUTION", SEED, str(path.parent), sys.prefix, "/sg"):
         assert secret not in text, secret
 

@@ -39,6 +39,8 @@ class Composed:
             data = {MIME: {"question": question, "part": part, "results": reference}}
             outputs = [{"output_type": "display_data", "metadata": {}, "data": data}]
         about = {"part": part, "question": question, **more}
+        if not more and part == "shown" and self._takes_in(text):
+            return
         self.cells.append(
             {
                 "cell_type": "code",
@@ -49,6 +51,15 @@ class Composed:
                 "source": text,
             }
         )
+
+    def _takes_in(self, text: str) -> bool:
+        """Put *text* to the cell before, if that is nobody's either: each cell takes its while."""
+        last = self.cells[-1] if self.cells else None
+        fits = last and last["metadata"]["simlib"]["part"] in ("given", "shown")
+        if not last or not fits or text.startswith("%%") or last["source"].startswith("%%"):
+            return False
+        last["source"] += f"\n{text}"
+        return True
 
     def text(self) -> str:
         """The notebook as a file's content."""
@@ -139,7 +150,7 @@ def _add_givens(
     values = [name for name, question in asked.items() if question.kind == "value"]
     for number, given in enumerate(hidden.givens if values else ()):
         composed.add(given_text(given), "given")
-        for cell in _after_given(source.cells):
+        for cell in _after_given(source.cells, values):
             if cell.role == "shown":
                 composed.add(cell.text, "shown")
             elif cell.question in values and cell.question in answers:
@@ -148,10 +159,11 @@ def _add_givens(
             _add_value(composed, asked[name], f"given {number}", references)
 
 
-def _after_given(cells: tuple[Cell, ...]) -> Iterator[Cell]:
-    """What has to run again when `given` has changed: the code that students see, and the answers."""
-    place = next((k for k, cell in enumerate(cells) if cell.role == "given"), -1)
-    return (cell for cell in cells[place + 1 :] if cell.is_code and cell.role in ("shown", "answer"))
+def _after_given(cells: tuple[Cell, ...], values: list[str]) -> Iterator[Cell]:
+    """What has to run again when `given` has changed, up to the last value: the code that students see, the answers."""
+    first = next((k for k, cell in enumerate(cells) if cell.role == "given"), -1)
+    last = max((k for k, cell in enumerate(cells) if cell.role == "answer" and cell.question in values), default=first)
+    return (cell for cell in cells[first + 1 : last + 1] if cell.is_code and cell.role in ("shown", "answer"))
 
 
 def _add_call(

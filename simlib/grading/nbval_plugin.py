@@ -33,7 +33,17 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from simlib.exercises.handing_in import MIME
 from simlib.exercises.values import Plain, is_nothing, plain, same
 from simlib.grading.launcher import fork_waiting
-from simlib.grading.sandbox import Limits, Place, activity, adopt_orphans, descendants, end_all, resident_mb, settings
+from simlib.grading.sandbox import (
+    Limits,
+    Place,
+    activity,
+    adopt_orphans,
+    descendants,
+    end_all,
+    holds_more,
+    peak_mb,
+    settings,
+)
 
 LOOK_EVERY_S = 0.3
 PATIENCE_S = 60
@@ -41,6 +51,12 @@ STARTUP_S = 120
 NO_MESSAGE = 1000  # bytes that one counts for
 ERRORS = ("error", "value")
 PATH = re.compile(r"(?<![\w:/.])(?:/[\w.+@-]+)+/")
+# Parts of pytest that a notebook's cells need not, left out because each costs every submission a while.
+NEEDLESS = (
+    *("cacheprovider", "capture", "debugging", "doctest", "faulthandler", "junitxml", "logging"),
+    *("monkeypatch", "pastebin", "recwarn", "setuponly", "setupplan", "skipping", "stepwise", "subtests"),
+    *("threadexception", "tmpdir", "unittest", "unraisableexception", "warnings", "assertion", "python"),
+)
 FATAL = ("timeout", "died", "memory", "output", "broken")  # what follows would say nothing
 
 
@@ -66,7 +82,8 @@ def run(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(PATH=os.defpath, HOME=str(folder), LANG="C.UTF-8", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     os.chdir(folder)
-    options = ["-q", "--tb=no", "--noconftest", "-c", os.devnull, "-p", "no:cacheprovider", "-p", "nbval.plugin"]
+    options = ["-q", "--tb=no", "--noconftest", "-c", os.devnull, "-p", "nbval.plugin"]
+    options += [word for name in NEEDLESS for word in ("-p", f"no:{name}")]
     options += [f"--rootdir={folder}", f"--confcutdir={folder}"]  # nothing above it is looked at
     options += ["--nbval", "--nbval-cell-timeout", str(limits.cell_s)]
     pytest.main([*options, order["notebook"]], plugins=[plugin])
@@ -112,16 +129,21 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
         self.await_reply(client.kernel_info(), STARTUP_S)
         self._ensure_iopub_up()
 
+    def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
+        """Start a cell; the id of what will be replied to."""
+        self.read_bytes = 0
+        return super().execute_cell_input(cell_input, allow_stdin)
+
     def get_message(self, stream: str, timeout: float | None = None) -> Any:
         """The next message; of output, first what was read while waiting for a reply."""
         if stream != "iopub":
-            return self._received(self.kc.get_shell_msg, timeout)
+            return self._received(self.kc.shell_channel, timeout)
         if self.waiting:
             return self.waiting.popleft()
         end = time.monotonic() + (timeout or 0)
         while True:
             try:
-                return self._received(self.kc.get_iopub_msg, LOOK_EVERY_S)
+                return self._counted(self._received(self.kc.iopub_channel, LOOK_EVERY_S))
             except Empty:
                 self._require_alive()
                 if time.monotonic() > end:
@@ -137,18 +159,21 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
         while True:
             self._read_output(LOOK_EVERY_S)
             try:
-                message = self._received(self.kc.get_shell_msg, 0)
+                message = self._received(self.kc.shell_channel, 0)
             except Empty:
+                if timeout is not None and counted > timeout:
+                    raise
                 self._require_alive()
                 now, (used_now, is_busy) = time.monotonic(), activity(descendants(os.getpid()))
                 if used >= 0:  # not at the first look
-                    counted += max(0.0, used_now - used) if is_busy else now - then
+                    slept = min(now - then, 2 * LOOK_EVERY_S)  # this process, too, may have been kept waiting
+                    counted += max(0.0, used_now - used) if is_busy else slept
                 then, used = now, used_now
-                if timeout is not None and counted > timeout:
-                    raise
                 continue
             if message["parent_header"].get("msg_id") == msg_id:
-                self.read_bytes = 0
+                self._require_room()
+                if _asks_to_end(message["content"]):
+                    self._end("died")  # it would end in a moment, while another question is asked
                 return
 
     def interrupt(self) -> None:
@@ -162,13 +187,19 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
             end_all(descendants(os.getpid()))
             super().stop()
 
-    def _received(self, read: Callable[..., Any], timeout: float | None) -> Any:
+    def _received(self, channel: Any, timeout: float | None) -> Any:
         """The next message that is one: a student's code can send others, too."""
         while True:
+            if not channel.socket.poll(None if timeout is None else int(1000 * timeout)):
+                raise Empty
             try:
-                return read(timeout=timeout)
+                return channel.session.deserialize(channel.session.feed_identities(channel.socket.recv_multipart())[1])
             except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, UnicodeError):
                 self._count(NO_MESSAGE)
+
+    def _counted(self, message: Any) -> Any:
+        self._count(_size(message["content"]))
+        return message
 
     def _count(self, size: int) -> None:
         """End the kernel when a cell has sent too much."""
@@ -180,11 +211,10 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
         """All output there is; a quiet kernel is waited for until *patience_s*, or until it says that it is idle."""
         while True:
             try:
-                message = self._received(self.kc.get_iopub_msg, patience_s)
+                message = self._received(self.kc.iopub_channel, patience_s)
             except Empty:
                 return
-            self._count(_size(message["content"]))
-            self.waiting.append(message)
+            self.waiting.append(self._counted(message))
             if message["msg_type"] == "status":
                 patience_s = 0
 
@@ -192,9 +222,14 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
         if not self.km.is_alive():
             raise KernelEnded(self.ended or "died")
         if time.monotonic() > self.looked_at + LOOK_EVERY_S:
-            if resident_mb(descendants(os.getpid())) > self.limits.resident_mb:
+            if holds_more(list(descendants(os.getpid())), self.limits.resident_mb):
                 self._end("memory")
             self.looked_at = time.monotonic()
+
+    def _require_room(self) -> None:
+        """What a cell held for a moment counts as well: whether somebody looked just then must not decide a mark."""
+        if any(peak_mb(pid) > self.limits.resident_mb for pid in (self.km.pid, *descendants(self.km.pid))):
+            self._end("memory")
 
     def _end(self, why: str) -> None:
         self.ended = why
@@ -211,6 +246,13 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
                 return
             time.sleep(0.1)
         self._end("timeout")
+
+
+def _asks_to_end(reply: Any) -> bool:
+    """Whether a cell called `exit()` or `quit()`."""
+    payload = reply.get("payload") if isinstance(reply, Mapping) else None
+    asked = payload if isinstance(payload, list) else []
+    return any(isinstance(each, Mapping) and each.get("source") == "ask_exit" for each in asked)
 
 
 def _size(content: Any) -> int:

@@ -155,7 +155,7 @@ def adopt_orphans() -> None:
 def descendants(pid: int) -> Iterator[int]:
     """Every process below *pid*, the nearest first; none where there is no /proc."""
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
+        threads = _threads(pid)
     except OSError:
         return
     for thread in threads:
@@ -168,30 +168,59 @@ def descendants(pid: int) -> Iterator[int]:
             yield from descendants(child)
 
 
-def resident_mb(pids: Iterator[int]) -> float:
-    """The memory that these processes hold now [MB]; what several share counts once."""
-    return sum(map(_held_kb, pids)) / 1024
+def holds_more(pids: list[int], most_mb: float) -> bool:
+    """Whether these processes hold more memory than *most_mb* now; what several share counts once."""
+    if sum(_pages(pid) for pid in pids) * os.sysconf("SC_PAGE_SIZE") <= most_mb * 2**20:
+        return False  # not even if each had its own: the exact sum takes the system long
+    return sum(map(_held_kb, pids)) > most_mb * 1024
+
+
+def _pages(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):  # it has ended
+        return 0
 
 
 def _held_kb(pid: int) -> float:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         return sum(float(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    except (OSError, ValueError, IndexError):  # it has ended
+    except (OSError, ValueError, IndexError):
         return 0.0
 
 
+def peak_mb(pid: int) -> float:
+    """The most memory that a process has held at any time [MB]; 0 where there is no /proc, or it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(float(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
 def activity(pids: Iterator[int]) -> tuple[float, bool]:
-    """Processor time that these processes have used [s], and whether one of them is at work, or would like to be."""
+    """Processor time that these processes have used [s], and whether one of them is at work, or would like to be.
+
+    A thread that waits for another of its process is asleep, so all of them are looked at.
+    """
     ticks, is_busy = 0, False
     for pid in pids:
         try:
-            state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, _stat(f"/proc/{pid}")[11:15]))  # its own, and that of children which have ended
+            is_busy = is_busy or any(_stat(f"/proc/{pid}/task/{each}")[0] in "RD" for each in _threads(pid))
         except OSError:  # it has ended
             continue
-        ticks += sum(map(int, fields[10:14]))  # its own, and that of children which have ended
-        is_busy = is_busy or state in "RD"
     return ticks / os.sysconf("SC_CLK_TCK"), is_busy
+
+
+def _stat(place: str) -> list[str]:
+    """What the system says of a process or thread, from its state on."""
+    return Path(f"{place}/stat").read_text().rpartition(")")[2].split()
+
+
+def _threads(pid: int) -> list[str]:
+    return os.listdir(f"/proc/{pid}/task")
 
 
 def end_all(pids: Any) -> None:
