@@ -30,6 +30,10 @@ REQUIRED = 50
 class Contestant(NamedTuple):
     name: str
     strategy: str
+    records: int = RECORDS  # of a file
+
+    def files(self, count: int) -> workload.Workload:
+        return workload.files(count, size_mb=5, records_per_file=self.records)
 
     def deployment(self) -> serving.BatchTransform:
         return serving.BatchTransform(
@@ -38,7 +42,7 @@ class Contestant(NamedTuple):
             max_concurrent_transforms=PLACES,
             split_type="Line",
             batch_strategy=self.strategy,
-            max_payload_in_mb=5 * LINES_OF_A_BATCH / RECORDS,
+            max_payload_in_mb=5 * LINES_OF_A_BATCH / self.records,
             launch=sl.constant(0),
             container_start=sl.constant(0),
         )
@@ -55,13 +59,9 @@ CONTESTANTS = [
 ]
 
 
-def files_of(count: int) -> workload.Workload:
-    return workload.files(count, size_mb=5, records_per_file=RECORDS)
-
-
 def simlib_seconds(contestant: Contestant, count: int) -> float:
     """The makespan [s], as a user gets it."""
-    run = sl.simulate(contestant.deployment(), files_of(count), seed=1, progress=False)
+    run = sl.simulate(contestant.deployment(), contestant.files(count), seed=1, progress=False)
     return float(run.summary()["makespan_s"])
 
 
@@ -101,21 +101,24 @@ def simpy_with_places(contestant: Contestant, takes: np.ndarray) -> float:
 WAYS = {"processes with a `Resource`": simpy_with_resources, "a process a place": simpy_with_places}
 
 
-def measure(rounds: int, count: int, small: int) -> dict[tuple[str, str], list[tuple[float, float]]]:
+def measure(
+    contestants: list[Contestant], rounds: int, count: int, small: int
+) -> dict[tuple[str, str], list[tuple[float, float]]]:
     """CPU seconds a million records of (SimPy, simlib), round by round, for each way and contestant."""
-    drawn = LAW.sample(small * RECORDS, sl.Simulation(1).rng("files", "service", "scorer")).reshape(small, RECORDS)
-    for contestant in CONTESTANTS:  # compiles, fills caches, and holds one against the other
+    records = contestants[0].records
+    drawn = LAW.sample(small * records, sl.Simulation(1).rng("files", "service", "scorer")).reshape(small, records)
+    for contestant in contestants:  # compiles, fills caches, and holds one against the other
         ends = [way(contestant, drawn) for way in WAYS.values()]
         ours = simlib_seconds(contestant, small)
         if not np.allclose(ends, ours, rtol=1e-9):
             raise SystemExit(f"{contestant.name}: SimPy ends at {ends} s, simlib at {ours} s.")
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {(c.name, way): [] for c in CONTESTANTS for way in WAYS}
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {(c.name, way): [] for c in contestants for way in WAYS}
     for _ in range(rounds):
-        for contestant in CONTESTANTS:
+        for contestant in contestants:
             mine = _cpu(lambda c=contestant: simlib_seconds(c, count)) / count
             for name, way in WAYS.items():
                 theirs = _cpu(lambda c=contestant, w=way: w(c, drawn)) / small
-                found[contestant.name, name].append((1e6 / RECORDS * theirs, 1e6 / RECORDS * mine))
+                found[contestant.name, name].append((1e6 / records * theirs, 1e6 / records * mine))
     return found
 
 
@@ -147,7 +150,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one round of a small job: does it run?")
     args = parser.parse_args()
-    print(table(measure(1, 8, 4) if args.quick else measure(args.rounds, 1000, 40)))
+    if args.quick:
+        print(table(measure([each._replace(records=1000) for each in CONTESTANTS], 1, 8, 4)))
+    else:
+        print(table(measure(CONTESTANTS, args.rounds, 1000, 40)))
 
 
 if __name__ == "__main__":

@@ -24,12 +24,14 @@ def simulated(rate: float, *, service_s: float, cold_start_s: float, seed: int =
     """The share of cold starts at a Poisson *rate* [requests/s], from some so many requests, at least 2,000 hours."""
     model = sl.ModelProfile("measured function", service=sl.lognormal(service_s, 0.02), size_mb=1e-9)
     endpoint = serving.Serverless(model, cold_start=sl.lognormal(cold_start_s, 0.3), max_concurrency=1000)
-    hours = min(max(least / rate / 3600, 2000.0), 87_000.0)  # ten years at most
+    hours = min(max(least / rate / 3600, 2000.0), 87_000.0)  # ten years are enough
     run = sl.simulate(endpoint, workload.poisson(rate), hours=hours, seed=seed, log="folded", progress=False)
     return float(run.summary()["cold_start_rate"])
 
 
-def compared(measured: pd.DataFrame, *, service_s: float = 1.97, cold_start_s: float = 0.4) -> pd.DataFrame:
+def compared(
+    measured: pd.DataFrame, *, service_s: float = 1.97, cold_start_s: float = 0.4, least: int = 400_000
+) -> pd.DataFrame:
     """Measured and simulated share of cold starts, one row a rate, with the relative error and its part of χ².
 
     The part of χ² is the squared difference over p (1 - p) / n, with p simulated and n requests measured.
@@ -38,7 +40,9 @@ def compared(measured: pd.DataFrame, *, service_s: float = 1.97, cold_start_s: f
     if missing:
         sys.exit(f"the measurements need the columns {', '.join(COLUMNS)}; there is no {', '.join(missing)}.")
     found = measured[COLUMNS].astype(float).reset_index(drop=True)
-    found["simulated"] = [simulated(r, service_s=service_s, cold_start_s=cold_start_s) for r in found["rate"]]
+    found["simulated"] = [
+        simulated(rate, service_s=service_s, cold_start_s=cold_start_s, least=least) for rate in found["rate"]
+    ]
     p = found["simulated"]
     found["error"] = (p - found["cold"]).abs() / found["cold"]
     found["chi2"] = (found["cold"] - p) ** 2 / (p * (1 - p) / found["requests"])

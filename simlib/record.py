@@ -44,6 +44,19 @@ def counted(tables: Any, variant: int, column: int, first: int, last: int) -> np
     return np.array([counts[first], counts[first + 1 : last + 1].sum(), counts[last]], float)
 
 
+def counted_by(tables: Any, end_s: float) -> dict[str, np.ndarray]:
+    """What was counted up to *end_s*, by the names of a `Snapshot`; no copies.
+
+    *tables* have a tally, per_instance and a histogram.
+    """
+    minutes, hours = int(end_s // 60) + 1, int(end_s // 3600) + 1  # the last one holds what ended at this very instant
+    return {
+        "tally": tables.tally[:, :minutes],
+        "per_instance": tables.per_instance[:, :minutes],
+        "histogram": tables.histogram[:, :hours],
+    }
+
+
 class Requests(NamedTuple):
     """The log: one entry for each request that has arrived, in arrival order; times in seconds, NaN if it never was."""
 

@@ -40,9 +40,10 @@ EXACT_UP_TO = 20_000_000
 LOOK_EVERY = 1_000_000
 """Requests between two looks of a run at itself, for the progress bar and for Ctrl-C."""
 
-LONGEST_S = 10 * 366 * 86400.0
+LONGEST_S = 40 * 366 * 86400.0
+"""No run ends later: each minute is counted, some 80 MB a year (folded 260 MB), so a slip would fill the memory."""
+
 MOST_REQUESTS = 1e11  # some three hours at ten million a second
-"""No run ends later; each minute is counted, so a slip of the unit would fill the memory."""
 
 SHOW_PROGRESS_AFTER_S = 2.0
 
@@ -368,7 +369,7 @@ def _end(owner: str, now: float, **lengths: float | None) -> float:
     name, value = given[0]
     end = value if name == "until_s" else now + value * {"hours": 3600.0, "days": 86400.0}[name]
     if end > LONGEST_S:
-        raise ParameterError(f"{owner}: {name}={value!r} is not possible: a run ends after ten years at the latest.")
+        raise ParameterError(f"{owner}: {name}={value!r} is not possible: a run ends after forty years at the latest.")
     if end <= now:
         raise ParameterError(f"{owner}: {name}={value!r} is not possible: the clock shows {now:g} s already.")
     return end

@@ -224,7 +224,7 @@ WRONG = {
     "running until now": (lambda: run_and(lambda sim: sim.run(until_s=3600)), "the clock shows 3600 s already"),
     "starting what is no process": (lambda: sl.Simulation().start(3), "process=3"),
     "starting a function without yield": (lambda: sl.Simulation().start(lambda sim: None), "`yield`"),
-    "hours that are seconds": (lambda: sl.simulate(RT, CALLS, hours=365 * 86400), "hours=31536000"),
+    "hours that are seconds": (lambda: sl.simulate(RT, CALLS, hours=365 * 86400), "forty years at the latest"),
     "days that are hours": (lambda: sl.Simulation().run(days=87600), "days=87600"),
     "deploying a workload": (lambda: sl.Simulation().deploy(CALLS, CALLS), "deployment=Poisson"),
     "from_cold as a number": (lambda: sl.Simulation().deploy(RT, CALLS, from_cold=1), "from_cold=1"),

@@ -101,15 +101,16 @@ def test_a_call_may_name_its_component() -> None:
 
 
 def test_a_copy_with_two_workers_is_the_station_of_theory() -> None:
-    """M/M/2 at 60 %: mean wait; Student interval over 10 runs, error rate 1e-3."""
+    """M/M/2 at 60 %: mean wait; Student interval over 8 runs, error rate 1 %."""
     model = sl.ModelProfile("m", service=sl.exponential(1.0))
     deployment = deploy(serving.Component("a", model, workers=2), invocation_timeout_s=1e6)
     waits = []
-    for seed in range(10):
-        found = sl.simulate(deployment, workload.poisson(rate=1.2), hours=2, seed=seed).requests.query("start_s > 0")
+    for seed in range(8):
+        found = sl.simulate(deployment, workload.poisson(rate=1.2), hours=0.6, seed=seed).requests.query("start_s > 0")
         waits.append((found["start_s"] - found["arrival_s"]).mean())
     exact = theory.mmc_mean_wait(1.2, 1.0, servers=2)
-    assert abs(np.mean(waits) - exact) < 4.78 * np.std(waits, ddof=1) / np.sqrt(10)
+    half = 3.499 * np.std(waits, ddof=1) / np.sqrt(8)
+    assert abs(np.mean(waits) - exact) < half < 0.25 * exact
 
 
 def test_calls_go_to_the_copy_with_the_fewest() -> None:
@@ -276,7 +277,7 @@ def test_room_is_never_exceeded_whatever_happens(seed: int) -> None:
     ]
     deployment = deploy(*parts, min_instance_count=0, max_instance_count=4, idle_release_s=300.0)
     sim = sl.Simulation(seed=seed)
-    endpoint = sim.deploy(deployment, workload.bursty(0.5, 6.0, 300.0, 120.0))
+    endpoint = sim.deploy(deployment, workload.bursty(0.2, 3.0, 300.0, 120.0))
 
     def meddle(sim: sl.Simulation):
         while True:
@@ -290,7 +291,7 @@ def test_room_is_never_exceeded_whatever_happens(seed: int) -> None:
                 assert not machine.copies or (used <= np.array([4.0, 8192.0]) + 1e-9).all()
 
     sim.start(meddle)
-    sim.run(until_s=3600.0)
+    sim.run(until_s=2400.0)
     endpoint.run.check()
     assert len([i for i in endpoint.instances if i.staying]) <= 4
 

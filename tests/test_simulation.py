@@ -157,11 +157,13 @@ def test_running_twice_is_running_once():
     running = sim.deploy(endpoint(), CHAT)
     sim.run(hours=0.3)
     early = running.run
+    counted = early.snapshot.tally.copy()
     sim.run(until_s=4321.5)
     sim.run(hours=2 - 4321.5 / 3600)
     assert sim.env.now == pytest.approx(7200)
     assert same(once, running.run)
     assert early.snapshot.end_s == 1080  # what was seen stays as it was
+    assert np.array_equal(early.snapshot.tally, counted)
     early.check()
     running.run.check()
 

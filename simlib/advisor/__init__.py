@@ -2,11 +2,11 @@
 
     >>> import simlib as sl
     >>> club = sl.scenarios.photo_tags(per_day=1000)
-    >>> advice = sl.advise(club.workload, club.model, max_p99_s=15, horizon_days=30, replications=2)
+    >>> advice = sl.advise(club.workload, club.model, max_p99_s=15, horizon_days=3, replications=2)
     >>> advice.best
     'serverless 4096 MB'
     >>> six = sl.scenarios.photo_tags(per_day=1000, photo_mb=6)
-    >>> print(sl.advise(six.workload, six.model, max_p99_s=15, horizon_days=30, replications=2).eliminated["reason"][0])
+    >>> print(sl.advise(six.workload, six.model, max_p99_s=15, horizon_days=1, replications=1).eliminated["reason"][0])
     6 MB request > 4 MB serverless limit
 
 Options that break a hard limit are out, each with the limit, the value and the source.  The rest is sized and simulated

@@ -26,6 +26,7 @@ from simlib.record import (
     TIMED_OUT,
     Requests,
     counted,
+    counted_by,
 )
 from simlib.serving.minutes import latency_bins
 from simlib.serving.station import longer
@@ -237,6 +238,10 @@ class Callers:
     def counted(self, variant: int, column: int, first: int, last: int) -> np.ndarray:
         """What stands in a column of the tally in minute *first*, in those after it up to *last*, and in *last*."""
         return counted(self.lane, variant, column, first, last)
+
+    def tables(self, end_s: float) -> dict[str, np.ndarray]:
+        """What was counted up to *end_s*, as in a snapshot."""
+        return {name: table.copy() for name, table in counted_by(self.lane, end_s).items()}
 
     def waiting_and_running(self) -> np.ndarray:
         """Requests waiting and in work now, for each variant: shape (variants, 2)."""

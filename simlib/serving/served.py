@@ -87,14 +87,10 @@ class Served:
 
     def snapshot(self, **of_its_kind: Any) -> Snapshot:
         """The record at the clock's instant; the lane has been brought there."""
-        lane, now = self.station.lane, self.sim.env.now
-        minutes = int(now // 60) + 1  # the last one holds what ended at this very instant
         inside = self.station.inside()
         return self.record(
             requests=self.station.log() if self._logs else None,
-            tally=lane.tally[:, :minutes].copy(),
-            per_instance=lane.per_instance[:, :minutes].copy(),
-            histogram=lane.histogram[:, : int(now // 3600) + 1].copy(),
+            **self.station.tables(self.sim.env.now),
             inside=np.bincount(inside["variant"], minlength=len(self.variants)),
             **of_its_kind,
         )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simlib.record import BINS, COLD, NOBODY, REJECTED, TALLIES, Requests, counted
+from simlib.record import BINS, COLD, NOBODY, REJECTED, TALLIES, Requests, counted, counted_by
 from simlib.serving import lanes
 from simlib.serving.lanes import Lane
 from simlib.serving.tape import Tape
@@ -133,7 +133,7 @@ class Station:
         """Bring the lane to *until* [s]: arrivals before it, completions, starts and time-outs up to it."""
         if self.plays:
             return
-        self._take_back_log()
+        self._take_back()
         self._make_room_for_minutes(until)
         while not self._flow(self.lane, until, not self._exhausted):
             self._load()
@@ -187,7 +187,7 @@ class Station:
         """*instance* is gone; whatever it had not answered fails, or goes back to the line."""
         if self.plays:
             return
-        self._take_back_log()
+        self._take_back()
         variant, place = self._place_of[instance]
         if self.lane.places[variant, place]["serving"]:
             self.drain(instance)
@@ -222,6 +222,7 @@ class Station:
         """So many provisioned containers more, or fewer where negative, from now on (serverless)."""
         if self.plays:
             return
+        self._take_back()
         for _ in range(containers):
             lanes.provision_container(self.lane, self.now)
         for _ in range(-containers):
@@ -325,10 +326,19 @@ class Station:
             setups[still_to_end] = np.nan
         return setups
 
-    def _take_back_log(self) -> None:
+    def tables(self, end_s: float) -> dict[str, np.ndarray]:
+        """What was counted up to *end_s*, as in a snapshot.  It is lent, as the log is."""
+        self._lent = True
+        return counted_by(self.lane, end_s)
+
+    def _take_back(self) -> None:
+        """Go on with copies of what was lent."""
         if self._lent:
             lane, have = self.lane, len(self.lane.log_instance)
             self.lane = lane._replace(
+                tally=lane.tally.copy(),
+                per_instance=lane.per_instance.copy(),
+                histogram=lane.histogram.copy(),
                 log_times=longer(lane.log_times[:, : self.rows], have, axis=1),
                 log_codes=longer(lane.log_codes[:, : self.rows], have, axis=1),
                 log_instance=longer(lane.log_instance[: self.rows], have),
