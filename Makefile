@@ -3,10 +3,8 @@
 
 PYTHON ?= python3
 LAB_FLAGS ?=
-SPEAK ?= en
+SPEAK ?=
 VOILA_FLAGS ?=
-# Nothing leaves the machine: JupyterLab looks for neither updates nor news.
-QUIET = --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None
 PYTEST_FLAGS ?=
 NOTEBOOKS ?= notebooks/*.ipynb
 KIT_FLAGS ?=
@@ -25,8 +23,8 @@ help: ## show this list
 lab: ## set up, make your own copy of the notebooks in work/, open JupyterLab on it
 	@venv=.venv extras=; $(INSTALL)
 	@$(COMPILE_LANES)
-	@$(IN_VENV) -m simlib student-copy --work --lang $(SPEAK)
-	cd work && exec ../$(IN_VENV) -m jupyterlab 00-start-here.ipynb $(QUIET) $(LAB_FLAGS)
+	@speak='$(SPEAK)'; $(IN_VENV) -m simlib student-copy --work $${speak:+--lang "$$speak"}
+	cd work && exec ../$(IN_VENV) -m jupyterlab 00-start-here.ipynb $(LAB_FLAGS)
 
 test: ## set up, then every check: lint, format, types, tests, lanes with bounds checked, notebooks
 	@test -d tests || { echo "This is a learner's copy: the tests are in the full repository." >&2; exit 1; }

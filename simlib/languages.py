@@ -61,6 +61,16 @@ def _kept() -> str:
         return ""
 
 
+def number_in(language: Language, english: str) -> str:
+    """A number as English writes it ("12,345.6"), as *language* does ("12 345,6", and "1234,5" without a space)."""
+    if language == "en":
+        return english
+    whole, point, rest = english.partition(".")
+    groups = whole.split(",")
+    apart = "" if len(groups) == 2 and len(groups[0].lstrip("-")) == 1 else "\N{NO-BREAK SPACE}"
+    return apart.join(groups) + ("," if point else "") + rest
+
+
 # --- twins ----------------------------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ import pandas as pd
 
 from simlib.course.wordings import Wording, wording
 from simlib.exercises.words import say
-from simlib.languages import Language, current
+from simlib.languages import Language, current, number_in
 from simlib.parameters import ParameterError, Text, checked, nearest
 
 __all__ = ["predict", "predictions", "reveal"]
@@ -147,41 +147,42 @@ def _chosen(value: Value, choices: list[Value] | None) -> Value:
     )
 
 
-def _number(value: float) -> str:
-    """At most four significant digits, with thousands set apart."""
+def _number(value: float, language: Language) -> str:
+    """At most four significant digits, with thousands set apart as *language* does."""
     rounded = float(f"{value:.4g}")
     if rounded == 0 or 1e-4 <= abs(rounded) < 1e15:
         text = f"{rounded:,.8f}".rstrip("0").rstrip(".")
-        return text if text != "-0" else "0"
-    return f"{value:.4g}"
+        return number_in(language, text if text != "-0" else "0")
+    return number_in(language, f"{value:.4g}")
 
 
-def _shown(value: Value, unit: str) -> str:
-    text = value if isinstance(value, str) else _number(value)
+def _shown(value: Value, unit: str, language: Language) -> str:
+    text = value if isinstance(value, str) else _number(value, language)
     return f"{text} {unit}" if unit else text
 
 
 def told(question_id: str, value: Value, unit: str, language: Language | None = None) -> str:
     """A value with its unit, in *language* or in the current one."""
-    words = wording(question_id, language or current())
-    return _shown(words.choice(value) if isinstance(value, str) else value, words.unit(unit))
+    spoken = language or current()
+    words = wording(question_id, spoken)
+    return _shown(words.choice(value) if isinstance(value, str) else value, words.unit(unit), spoken)
 
 
 def _comparison(question_id: str, predicted: Value, result: Value, unit: str) -> str:
     language = current()
     if isinstance(predicted, str) or isinstance(result, str):
         return say("right choice" if str(predicted) == str(result) else "other choice", language)
-    if _number(predicted) == _number(result):
+    if _number(predicted, language) == _number(result, language):
         return say("same number", language)
     if predicted > 0 and result > 0:
-        return _by_ratio(result / predicted)
+        return _by_ratio(result / predicted, language)
     difference = told(question_id, abs(result - predicted), unit)
     return say("higher" if result > predicted else "lower", language, difference=difference)
 
 
-def _by_ratio(ratio: float) -> str:
+def _by_ratio(ratio: float, language: Language) -> str:
     near = "well judged" if 1 / 1.1 <= ratio <= 1.1 else "not far" if 1 / 2 <= ratio <= 2 else "surprise"
-    return say(near, current(), ratio=_number(ratio))
+    return say(near, language, ratio=_number(ratio, language))
 
 
 def _how_to_commit(question_id: str, choices: list[Value] | None, unit: str, prompt: str) -> str:

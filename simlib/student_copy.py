@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simlib.course import glossary
 from simlib.course.editions import edition, read
-from simlib.languages import Language
+from simlib.languages import LANGUAGES, Language
 from simlib.parameters import ParameterError
 
 STATE = Path(".simlib", "handed-out.json")
@@ -42,9 +43,12 @@ SET_UP_FILES = (
 TEACHERS_ONLY = ("grading",)
 NEVER_COPIED = ("__pycache__", ".ipynb_checkpoints", ".simlib")
 WRITTEN_BY_NOTEBOOKS = "generated-"  # begins their names
+SPOKEN = Path(".simlib", "language")
+GLOSSARY = "glossary.ipynb"  # JupyterLab shows a notebook's table, but only the source of a Markdown file
+GLOSSARY_LINK = (b"](../docs/glossary.md)", b"](glossary.ipynb)")
 LINKS_IN_WORK = {  # where notebooks lie one folder higher than in the course
-    "notebooks": (b"](../exercises/", b"](exercises/"),
-    "exercises": (b"](../notebooks/", b"](../"),
+    "notebooks": (GLOSSARY_LINK, (b"](../exercises/", b"](exercises/")),
+    "exercises": ((b"](../notebooks/", b"](../"),),
 }
 
 
@@ -75,7 +79,7 @@ class Report:
 
 
 def make_work_copy(source: Path, target: Path, language: Language = "en") -> Report:
-    """Make or refresh the learner's copy of the notebooks and exercises.
+    """Make or refresh the learner's copy of the notebooks and exercises, with the glossary beside them.
 
     Parameters
     ----------
@@ -97,7 +101,8 @@ def make_work_copy(source: Path, target: Path, language: Language = "en") -> Rep
     files: dict[str, bytes] = {}
     for folder, under in (("notebooks", Path()), ("exercises", Path("exercises"))):
         for name, content in _course_files(source / folder, under, language).items():
-            files[name] = content.replace(*LINKS_IN_WORK[folder]) if name.endswith(".ipynb") else content
+            files[name] = _linked(content, folder) if name.endswith(".ipynb") else content
+    files[GLOSSARY] = _glossary_notebook(language)
     return _hand_out(files | _spoken(files, language), target)
 
 
@@ -128,7 +133,19 @@ def make_student_copy(source: Path, target: Path, language: Language = "en") -> 
     files = {name: (source / name).read_bytes() for name in SET_UP_FILES if (source / name).is_file()}
     for folder in ("notebooks", "exercises", "simlib"):
         files |= _course_files(source / folder, Path(folder), language)
+    for name in [name for name in files if name.startswith("notebooks/") and name.endswith(".ipynb")]:
+        files[name] = files[name].replace(*GLOSSARY_LINK)
+    files[f"notebooks/{GLOSSARY}"] = _glossary_notebook(language)
     return _hand_out(files | _spoken(files, language), target)
+
+
+def spoken_in(folder: Path) -> Language | None:
+    """The language in which notebooks were handed out to *folder*; None if it is English, or there are none."""
+    try:
+        kept = (folder / SPOKEN).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return next((each for each in LANGUAGES if each == kept), None)
 
 
 # --- what is handed out ---------------------------------------------------------------------------------------------
@@ -144,7 +161,7 @@ def _spoken(files: Mapping[str, bytes], language: Language) -> dict[str, bytes]:
     if language == "en":
         return {}
     folders = {Path(name).parent for name in files if name.endswith(".ipynb")}
-    return {(folder / ".simlib" / "language").as_posix(): f"{language}\n".encode() for folder in folders}
+    return {(folder / SPOKEN).as_posix(): f"{language}\n".encode() for folder in folders}
 
 
 def _course_files(folder: Path, under: Path, language: Language) -> dict[str, bytes]:
@@ -155,6 +172,19 @@ def _course_files(folder: Path, under: Path, language: Language) -> dict[str, by
         else path.read_bytes()
         for path in _walk(folder)
     }
+
+
+def _linked(content: bytes, folder: str) -> bytes:
+    for there, here in LINKS_IN_WORK[folder]:
+        content = content.replace(there, here)
+    return content
+
+
+def _glossary_notebook(language: Language) -> bytes:
+    text = glossary.page(language).splitlines(keepends=True)
+    cell = {"cell_type": "markdown", "id": "glossary", "metadata": {}, "source": text}
+    about = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return _as_file({"cells": [cell], "metadata": about, "nbformat": 4, "nbformat_minor": 5})
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -186,6 +216,10 @@ def without_outputs(path: Path, language: Language = "en") -> bytes:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ParameterError(f"{path} is not a notebook that can be read.") from None
     notebook.get("metadata", {}).pop("widgets", None)
+    return _as_file(notebook)
+
+
+def _as_file(notebook: Mapping[str, Any]) -> bytes:
     return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from simlib import poll
+from simlib import poll, widgets
 from simlib.__main__ import main
 from simlib.course import glossary, quiz, words
 from simlib.course.editions import predictions, read
@@ -52,25 +52,90 @@ def test_only_files_of_words_are_marked() -> None:
         words.mark_twins(Path("metrics.toml"))
 
 
-def test_the_glossary_is_in_order_and_holds_the_words_in_bold_of_the_class_session() -> None:
-    """A word in bold is explained where it stands; the glossary has it too, so that it can be found again."""
+def test_the_glossary_is_in_order() -> None:
     terms = list(glossary.entries())
     assert terms == sorted(terms, key=str.lower)
-    text = "\n".join(
-        "".join(cell["source"])
-        for cell in read(ROOT / "notebooks" / "class-session.ipynb")["cells"]
-        if cell["cell_type"] == "markdown"
-    )
-    bold = {found.lower() for found in re.findall(r"\*\*([A-Za-z/' -]+)\*\* \(\*", text)}
-    known = {term.lower() for term in terms}
-    lost = {word for word in bold if word not in known and word.rstrip("s") not in known}
-    assert lost <= SAID_OTHERWISE
-    assert len(bold) >= 25
 
 
+def texts() -> dict[str, str]:
+    """What a student reads in each notebook and exercise: its text cells, and what its predictions ask."""
+    found = {}
+    for path in (*NOTEBOOKS, *sorted((ROOT / "exercises").glob("*.ipynb"))):
+        notebook = read(path)
+        cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+        asked = [each.prompt for each in predictions(notebook)]
+        found[f"{path.parent.name}/{path.stem}"] = "\n".join([*cells, *asked])
+    return found
+
+
+def names_in_the_glossary() -> set[str]:
+    """Each term as a whole, its parts between commas, and what stands in its brackets, in small letters."""
+    found = set()
+    for term in glossary.entries():
+        found |= {term, *re.split(r", ", term), re.sub(r" \(.*", "", term), *re.findall(r"\(([^)]+)\)", term)}
+    return {name.lower() for name in found}
+
+
+def test_a_word_in_bold_with_its_spanish_stands_in_the_glossary() -> None:
+    """It is explained where it stands; the glossary has it too, so that it can be found again."""
+    known, met = names_in_the_glossary(), set()
+    for where, text in texts().items():
+        for word in re.findall(r"\*\*([^*\n]+?)\*\*,? \(\*", text):
+            met.add(word.lower())
+            name = SAID_OTHERWISE.get(word.lower(), word.lower())
+            assert {name, name.removesuffix("s")} & (known | EVERYDAY), f"{where}: {word}"
+    assert len(met) > 100
+    assert {*SAID_OTHERWISE, *EVERYDAY} <= met
+
+
+EVERYDAY = {"continuous", "model's quality", "no data", "rejected", "rule of thumb", "staircase", "zero"}
 SAID_OTHERWISE = {  # words in bold that stand in the glossary under another name
-    *("asynchronous", "batch", "autoscaler", "approves"),
+    "99th percentile": "percentile",
+    "p99": "percentile",
+    "95 % confidence interval": "confidence interval",
+    "interval": "confidence interval",
+    "a warm spare": "warm spare",
+    "approves": "approval",
+    "model registry": "registry",
+    "asynchronous": "asynchronous inference",
+    "five steps": "asynchronous inference",
+    "autoscaler": "autoscaling",
+    "flaps": "flapping",
+    "provided": "cold start",
+    "downloaded": "cold start",
+    "expire": "time to live",
+    "lead scoring": "scoring leads",
+    "real-time": "real-time inference",
+    "detector": "detector of change",
+    "calibrated": "calibration",
+    "from the cache": "cache",
+    "model artifact": "artifact",
 }
+
+
+def test_an_abbreviation_is_explained_in_the_glossary() -> None:
+    abbreviation = re.compile(r"\b[A-Z][A-Z0-9]+\b|\b[A-Z][a-z]?[A-Z]+\b")
+    explained = set(abbreviation.findall(" ".join(f"{each.term} {each.means}" for each in glossary.entries().values())))
+    for where, text in texts().items():
+        shown = re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)  # code and links are read as such
+        lost = set(abbreviation.findall(shown)) - explained - PLAIN
+        assert not lost, f"{where}: {sorted(lost)}"
+
+
+PLAIN = {  # what a first-year student knows, our own names of things, and what its own sentence explains
+    *("AI", "CSV", "HTML", "IT", "KB", "ML", "PDF", "UTF"),
+    *("A1", "S1", "S2", "V2", "CP", "CT", "FPR", "ISO", "RANDOM", "SIGTERM"),
+}
+
+
+def test_the_glossary_as_a_page_is_in_the_alphabet_of_its_language() -> None:
+    for language, first in (("en", "A/B test"), ("es", "abandono de clientes")):
+        rows = [line.split(" | ") for line in glossary.page(language).splitlines() if line.startswith("| **")]
+        assert len(rows) == len(glossary.entries())
+        assert {len(row) for row in rows} == {3}
+        assert rows[0][0] == f"| **{first}**"
+    words = [row[0].strip("|* ") for row in rows]
+    assert words.index("límite, límite estricto") < words.index("linaje (trazabilidad)")
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
@@ -93,6 +158,22 @@ def test_the_minute_plan_fills_two_hours_and_names_cells_that_exist() -> None:
     for number in range(1, 11):
         assert re.search(rf"\*{number}[ ,·*]", plan)
         assert f"## {number} · " in session
+
+
+def test_the_explorers_answer_what_the_minute_plan_says() -> None:
+    def told(explorer: widgets.Explorer, figure: str, **knobs: object) -> float:
+        return float(explorer.numbers(**knobs)["mean"][figure])
+
+    errors = [told(widgets.autoscaler, "errors [share]", target=target) for target in (60, 120)]
+    assert errors[0] < 0.01 < errors[1]
+    assert told(widgets.queue_and_latency, "p99 [s]", rate=34) < 1 < told(widgets.queue_and_latency, "p99 [s]", rate=36)
+    assert told(widgets.batch_gantt, "ready after [h]", instances=10) < 8
+    assert told(widgets.batch_gantt, "ready after [h]", instances=8) > 8
+    parity = [told(widgets.fairness_trade_off, "parity: acceptance of a minus d", bonus=bonus) for bonus in (1.3, 1.4)]
+    assert parity[0] > 0 > parity[1]
+    for knobs in ({"existing": 0}, {"tools": 2}):
+        scores = widgets.platform_choice.numbers(**knobs)["mean"]
+        assert scores.idxmax() == "Vertex AI: score"
 
 
 @pytest.mark.parametrize("path", lessons(ROOT / "notebooks"), ids=lambda path: path.stem)
@@ -205,7 +286,7 @@ def test_the_sheet_answers_by_click() -> None:
 
 @pytest.fixture
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Forty students: 33 in order, one with half of his entries broken, six whose file is none."""
+    """Forty students and one: 33 in order, one with half of his entries broken, seven whose file is none."""
     folder = tmp_path / "room"
     for number in range(33):
         home = folder / f"student-{number}" / ".simlib"
@@ -226,6 +307,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "deep.json": b"[" * 100_000,
         "large.json": b" " * (poll.LARGEST_FILE + 1),
         "mixed.json": json.dumps(content).encode(),
+        "digits.json": b'{"class.s1": {"value": ' + b"9" * 5000 + b"}}",
     }
     for name, text in broken.items():
         (folder / name).write_bytes(text)
@@ -235,8 +317,8 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_poll_counts_what_it_can_read_and_names_the_rest(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["poll", str(room), "--lang", "en"]) == 0
     told = capsys.readouterr().out
-    assert "34 files read, 7 with something wrong." in told
-    for name in ("half", "bytes", "list", "nan", "deep", "large", "mixed"):
+    assert "34 files read, 8 with something wrong." in told
+    for name in ("half", "bytes", "list", "nan", "deep", "large", "mixed", "digits"):
         assert re.search(rf"^  {name}\.json: ", told, re.M)
     assert re.search(r"█ 20$", told, re.M)
     assert re.search(r"█ 13  ◄ simulated: 32.32 s$|█ 13$", told, re.M)
@@ -248,7 +330,23 @@ def test_a_poll_speaks_spanish_and_asks_for_one(room: Path, capsys: pytest.Captu
     assert main(["poll", str(room), "--lang", "es", "--question", "class.s2"]) == 0
     told = capsys.readouterr().out
     assert re.search(r"al cargarlo  █+ 23  ◄ simulado: al cargarlo$", told, re.M)
+    assert "  half.json: dañado" in told
     assert "class.s1" not in told
+
+
+def test_a_jokers_file_harms_nobody(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = {"unit": "s", "answer": None, "revealed": False}
+    joke = {"class.s1": entry | {"value": 1e300}, "class.s2": entry | {"value": "\x1b[2Jgone\n" + "x" * 500}}
+    marked = json.dumps(joke | {"\x1b[31m": entry | {"value": 1.0}}).encode("utf-8-sig")
+    (room / "joker.json").write_bytes(marked)
+    assert main(["poll", str(room), "--lang", "en"]) == 0
+    told = capsys.readouterr().out
+    assert "35 files read" in told, "an editor's mark in front does no harm"
+    assert re.search(r"farther off  █+ 1$", told, re.M)
+    assert re.search(r"█ 20$", told, re.M), "the other bins are as before"
+    assert "\x1b" not in told
+    assert "[2Jgone xxx" in told
+    assert max(map(len, told.splitlines())) < 200
 
 
 def test_polls_that_cannot_be_are_one_sentence(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -261,8 +359,9 @@ def test_polls_that_cannot_be_are_one_sentence(room: Path, capsys: pytest.Captur
 
 
 def test_bins_hold_every_number_once() -> None:
-    for numbers in ([1.0], [3.0, 3.0], [0.5, 900.0, 20.0], [-5.0, 0.0, 5.0], [1e-9, 1e9]):
+    for numbers in ([1.0], [3.0, 3.0], [0.5, 900.0, 20.0], [-5.0, 0.0, 5.0], [1e-9, 1e9], [0.0, 0.0, 2.0, 900.0]):
         edges = poll.bin_edges(numbers)
         assert edges[0] <= min(numbers)
         assert max(numbers) <= edges[-1]
         assert (edges[1:] > edges[:-1]).all()
+        assert len(edges) <= poll.BINS + 1

@@ -7,6 +7,7 @@ import ipywidgets
 import pytest
 
 from simlib import learning
+from simlib.languages import number_in
 from simlib.learning import predict, predictions, reveal
 from simlib.parameters import ParameterError
 
@@ -261,6 +262,26 @@ def test_what_is_shown_is_spanish_and_what_is_kept_is_the_same(
         "Guardado: cerca del doble\nTu predicción: cerca del doble.  El resultado: cerca del doble.\n¡Correcto!\n"
     )
     assert _kept(home)["10.s1"]["value"] == choices[1]
+
+
+def test_a_number_is_written_as_the_language_writes_it() -> None:
+    assert number_in("en", "12,345.6") == "12,345.6"
+    for english, spanish in (
+        ("32.32", "32,32"),
+        ("1,234.5", "1234,5"),
+        ("-0.5", "-0,5"),
+        ("2", "2"),
+        ("1e+20", "1e+20"),
+    ):
+        assert number_in("es", english) == spanish
+    assert number_in("es", "12,345,678.9") == "12\N{NO-BREAK SPACE}345\N{NO-BREAK SPACE}678,9"
+
+
+def test_a_reveal_in_spanish_has_decimal_commas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setenv("SIMLIB_LANG", "es")
+    predict("x.s1", 12.5, unit="s")
+    reveal("x.s1", 1234.5, unit="s")
+    assert "Tu predicción: 12,5 s.  El resultado: 1234 s." in capsys.readouterr().out
 
 
 def test_a_question_that_has_changed_is_asked_in_english(

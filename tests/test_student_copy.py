@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from simlib.__main__ import main
 from simlib.parameters import ParameterError
-from simlib.student_copy import STATE, fingerprint, make_student_copy, make_work_copy
+from simlib.student_copy import STATE, fingerprint, make_student_copy, make_work_copy, spoken_in
 
 
 def notebook(*sources: str, outputs: bool = True) -> str:
@@ -80,10 +81,10 @@ RESULT = [{"output_type": "execute_result", "data": {"text/plain": ["2"]}, "exec
 
 def test_the_copy_holds_notebooks_exercises_and_data(course, work):
     report = make_work_copy(course, work)
-    expected = {"00-start-here.ipynb", "02-real-time.ipynb", "data/log.csv", "exercises/ex02.ipynb"}
+    expected = {"00-start-here.ipynb", "02-real-time.ipynb", "data/log.csv", "exercises/ex02.ipynb", "glossary.ipynb"}
     assert names(work) == expected | {STATE.as_posix()}
     assert set(report.added) == expected
-    assert report.sentences() == [f"{work}: 4 new."]
+    assert report.sentences() == [f"{work}: 5 new."]
 
 
 def test_the_copy_gives_no_answer_away_and_hides_nothing(course, work):
@@ -102,17 +103,19 @@ def links_that_lead_nowhere(folder: Path) -> list[str]:
     for path in folder.rglob("*.ipynb"):
         cells = json.loads(path.read_text())["cells"]
         text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-        links = re.findall(r"\]\(([^):]+\.ipynb)\)", text)
+        links = re.findall(r"\]\(([^):#]+)\)", text)
         lost += [f"{path.name}: {link}" for link in links if not (path.parent / link).exists()]
     return lost
 
 
 def test_links_between_notebooks_and_exercises_lead_there_in_both_copies(course, work, tmp_path):
     (course / "notebooks/00-start-here.ipynb").write_text(linked("../exercises/ex02.ipynb"))
+    (course / "notebooks/02-real-time.ipynb").write_text(linked("../docs/glossary.md"))
     (course / "exercises/ex02.ipynb").write_text(linked("../notebooks/00-start-here.ipynb"))
     make_work_copy(course, work)
     make_student_copy(course, tmp_path / "handed out")
     assert "](exercises/ex02.ipynb)" in (work / "00-start-here.ipynb").read_text()
+    assert "](glossary.ipynb)" in (work / "02-real-time.ipynb").read_text()
     assert links_that_lead_nowhere(work) == []
     assert links_that_lead_nowhere(tmp_path / "handed out") == []
 
@@ -121,6 +124,22 @@ def test_links_of_this_course_lead_there_in_a_learners_copy(tmp_path):
     make_work_copy(Path(__file__).parents[1], tmp_path)
     assert len(list((tmp_path / "exercises").iterdir())) > 5
     assert links_that_lead_nowhere(tmp_path) == []
+
+
+def test_a_copy_keeps_its_language_and_takes_that_of_what_was_handed_out(tmp_path, monkeypatch):
+    """`make lab` names no language: what was Spanish, a teacher's folder or one's own copy, stays so."""
+    course, handed_out, work = Path(__file__).parents[1], tmp_path / "clase", tmp_path / "work"
+    monkeypatch.setattr("simlib.course.place.course_folder", lambda: course)
+    assert main(["student-copy", str(handed_out), "--lang", "es"]) == 0
+    monkeypatch.setattr("simlib.course.place.course_folder", lambda: handed_out)
+    monkeypatch.setattr("simlib.course.place.work_folder", lambda: work)
+    for _ in range(2):
+        assert main(["student-copy", "--work"]) == 0
+        assert spoken_in(work) == "es"
+        assert "# Glosario" in (work / "glossary.ipynb").read_text()
+    assert "# clase" in (work / "class-session.ipynb").read_text()
+    assert main(["student-copy", "--work", "--lang", "en"]) == 0
+    assert spoken_in(work) is None
 
 
 def test_a_changed_hint_reaches_an_untouched_exercise(course, work):
@@ -278,6 +297,7 @@ def test_the_handed_out_folder_has_no_solutions_tests_or_grading(course, tmp_pat
         "Makefile",
         "notebooks/00-start-here.ipynb",
         "notebooks/02-real-time.ipynb",
+        "notebooks/glossary.ipynb",
         "notebooks/data/log.csv",
         "exercises/ex02.ipynb",
         "simlib/__init__.py",

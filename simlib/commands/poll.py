@@ -32,5 +32,6 @@ def run(args: argparse.Namespace) -> int:
     from simlib import poll
     from simlib.languages import current
 
-    print("\n".join(poll.lines(poll.read(args.folder), args.lang or current(), args.question)))
+    language = args.lang or current()
+    print("\n".join(poll.lines(poll.read(args.folder, language), language, args.question)))
     return 0

@@ -24,18 +24,17 @@ def add_parser(subparsers: Subparsers) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="a new or empty folder, or an earlier copy")
     where.add_argument("--work", action="store_true", help="the learner's copy, in the folder work/")
-    parser.add_argument("--lang", choices=("en", "es"), default="en", help="language of texts and messages (en)")
+    parser.add_argument("--lang", choices=("en", "es"), help="language of texts and messages (as before, else en)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the copy and say what was done."""
     from simlib.course.place import course_folder, work_folder
-    from simlib.student_copy import make_student_copy, make_work_copy
+    from simlib.student_copy import make_student_copy, make_work_copy, spoken_in
 
-    report = (
-        make_work_copy(course_folder(), work_folder(), args.lang)
-        if args.work
-        else make_student_copy(course_folder(), args.folder, args.lang)
-    )
+    course, work = course_folder(), work_folder()
+    there = work if args.work else args.folder / "notebooks"
+    language = args.lang or spoken_in(there) or spoken_in(course / "notebooks") or "en"
+    report = make_work_copy(course, work, language) if args.work else make_student_copy(course, args.folder, language)
     print("\n".join(report.sentences()))
     return 0

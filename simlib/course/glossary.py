@@ -4,20 +4,21 @@
     >>> print(glossary.entry("cold start").spanish)
     arranque en frío
 
-`docs/glossary.md` is made from it (``make pages``).
+`docs/glossary.md` is made from it (``make pages``), and the `glossary.ipynb` of a learner's copy.
 """
 
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from simlib.course.marks import remark
-from simlib.languages import mark
+from simlib.languages import Language, mark
 from simlib.parameters import ParameterError, nearest
 
-__all__ = ["Entry", "entries", "entry"]
+__all__ = ["Entry", "entries", "entry", "page"]
 PATH = Path(__file__).with_name("glossary.toml")
 
 
@@ -68,6 +69,22 @@ def entry(term: str) -> Entry:
     if term not in entries():
         raise ParameterError(f"glossary: there is no {term!r}; {nearest(term, entries())}")
     return entries()[term]
+
+
+def page(language: Language) -> str:
+    """All of it in Markdown, in the alphabet of *language*, each word with its name in the other one."""
+    if language == "es":
+        head = "# Glosario\n\n| palabra | significa | en inglés |"
+        rows = [(each.spanish, each.significa, each.term) for each in entries().values()]
+    else:
+        head = "# Glossary\n\n| word | means | in Spanish |"
+        rows = [(each.term, each.means, each.spanish) for each in entries().values()]
+    rows.sort(key=lambda row: _without_accents(row[0]))
+    return "\n".join([head, "|:---|:---|:---|", *(f"| **{word}** | {says} | {other} |" for word, says, other in rows)])
+
+
+def _without_accents(word: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFD", word.lower()) if letter.isascii())
 
 
 def mark_twins() -> int:

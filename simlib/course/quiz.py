@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from simlib.course.marks import remark
-from simlib.languages import Language, current, mark
+from simlib.exercises.words import say
+from simlib.languages import Language, current, mark, number_in
 from simlib.learning import in_jupyter
 from simlib.parameters import ParameterError, nearest
 
@@ -151,29 +152,9 @@ def said(item: Item, given: str | float, language: Language) -> str:
     """What is said after an answer: whether it is right, the right one if not, and why."""
     text = item.text(language)
     if item.judged(given, language):
-        return f"{_WORDS['right'][language]} {text.why}"
-    right = text.right or shown(item.answer, language)
-    return f"{_WORDS['wrong'][language].format(right=right)} {text.why}"
-
-
-def shown(number: float, language: Language) -> str:
-    """A number as it is written in *language*."""
-    text = f"{number:g}"
-    return text.replace(".", ",") if language == "es" else text
-
-
-def words(key: str, language: Language) -> str:
-    """A label of the quiz."""
-    return _WORDS[key][language]
-
-
-_WORDS: Mapping[str, Mapping[Language, str]] = {
-    "right": {"en": "Right.", "es": "Correcto."},
-    "wrong": {"en": "Not quite: {right}", "es": "No del todo: {right}"},
-    "save": {"en": "Save", "es": "Guardar"},
-    "number": {"en": "a number", "es": "un número"},
-    "choose": {"en": "Choose one first.", "es": "Elige una primero."},
-}
+        return f"{say('quiz right', language)} {text.why}"
+    right = text.right or number_in(language, f"{item.answer:g}")
+    return f"{say('quiz wrong', language, right=right)} {text.why}"
 
 
 def printed(item: Item, language: Language) -> str:

@@ -105,12 +105,16 @@ WORDS: Words = {
         "en": "A surprise: the result is {ratio} times your prediction.  That gap is what there is to learn here.",
         "es": "Una sorpresa: el resultado es {ratio} veces tu predicción.  Esa distancia es lo que aquí se aprende.",
     },
+    # the quiz
+    "quiz right": {"en": "Right.", "es": "Correcto."},
+    "quiz wrong": {"en": "Not quite: {right}", "es": "No del todo: {right}"},
     # the poll of a class
     "poll answer": {"en": "simulated: {value}", "es": "simulado: {value}"},
     "poll no answer": {
         "en": "Nobody has seen the result yet.",
         "es": "Nadie ha visto todavía el resultado.",
     },
+    "poll far off": {"en": "farther off", "es": "más lejos"},
     "poll left out": {
         "en": "{count} of another kind than most are left out.",
         "es": "Se dejan fuera {count}, de otro tipo que la mayoría.",
@@ -118,6 +122,14 @@ WORDS: Words = {
     "poll files": {
         "en": "{files} files read, {broken} with something wrong.",
         "es": "{files} archivos leídos, {broken} con algún fallo.",
+    },
+    "poll damaged": {"en": "damaged", "es": "dañado"},
+    "poll too large": {"en": "too large for predictions", "es": "demasiado grande para ser de predicciones"},
+    "poll no predictions": {"en": "not a file of predictions", "es": "no es un archivo de predicciones"},
+    "poll unreadable": {"en": "cannot be read ({why})", "es": "no se puede leer ({why})"},
+    "poll some entries": {
+        "en": "{count} of its entries make no sense; the others count",
+        "es": "{count} de sus entradas no tienen sentido; las demás cuentan",
     },
     # policies
     "policy keys": {

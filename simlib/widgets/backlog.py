@@ -60,7 +60,7 @@ ASYNC_BACKLOG = Explorer(
     (
         Knob("files", "files in an hour", (10, 20, 40, 80, 160, 320), 80),
         Knob("work_min", "work a file [min]", (1, 2, 5, 10, 15), 5),
-        Knob("target", "target [backlog an instance]", (1, 2, 5, 10, 20, 40), 5),
+        Knob("target", "target [backlog each]", (1, 2, 5, 10, 20, 40), 5),
         Knob("most", "instances at most", (1, 2, 3, 5, 8, 12), 5),
     ),
     async_backlog,

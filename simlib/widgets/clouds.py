@@ -70,7 +70,7 @@ PLATFORM_COST_MAP = Explorer(
         Knob("work_s", "work a call [s]", (0.05, 0.1, 0.2, 0.5, 1.0, 2.0), 0.5),
         Knob("hardware", "machines", ("2 vCPUs", "4 vCPUs", "8 vCPUs"), "4 vCPUs"),
         Knob("busy", "busy share aimed at", (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), 0.5),
-        Knob("off", "off the prices of Vertex AI [%]", (0, 10, 20, 30, 40, 50), 0),
+        Knob("off", "Vertex AI's discount [%]", (0, 10, 20, 30, 40, 50), 0),
     ),
     platform_cost_map,
     _draw,

@@ -62,7 +62,7 @@ DRIFT_INJECTOR = Explorer(
         Knob("shift", "drift [standard deviations]", (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0), 0.5),
         Knob("kind", "how it comes", ("sudden", "gradual", "incremental", "recurring"), "gradual"),
         Knob("rows", "rows a day", (20, 50, 100, 200, 500, 1000), 200),
-        Knob("threshold", "alarm above a KS distance of", (0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3), 0.1),
+        Knob("threshold", "alarm above KS distance", (0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3), 0.1),
     ),
     drift_injector,
     _draw,

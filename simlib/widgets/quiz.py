@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as w  # type: ignore[import-untyped]
 
 from simlib.course import quiz
+from simlib.exercises.words import say
 from simlib.languages import Language
 
 if TYPE_CHECKING:
@@ -23,16 +24,16 @@ def sheet(items: "Sequence[Item]", language: Language) -> w.VBox:
 def _asked(number: int, item: "Item", language: Language) -> w.VBox:
     heading = w.HTML(f"<p><b>{number}.</b> {html.escape(item.text(language).ask)}</p>")
     if item.is_number:
-        field = w.Text(placeholder=quiz.words("number", language), layout=w.Layout(width="16em"))
+        field = w.Text(placeholder=say("number", language), layout=w.Layout(width="16em"))
     else:
         # the option's text is its own value; long ones need the whole width
         field = w.RadioButtons(options=item.choices(language), value=None, layout=w.Layout(width="auto"))
-    button = w.Button(description=quiz.words("save", language))
+    button = w.Button(description=say("save", language))
     line = w.HTML()
 
     def answered(_: object) -> None:
         nothing = field.value in (None, "")
-        line.value = html.escape(quiz.words("choose", language) if nothing else quiz.said(item, field.value, language))
+        line.value = html.escape(say("choose first", language) if nothing else quiz.said(item, field.value, language))
 
     button.on_click(answered)
     return w.VBox([heading, field, button, line])

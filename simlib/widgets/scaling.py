@@ -65,7 +65,7 @@ AUTOSCALER = Explorer(
     "Autoscaler",
     "A crowd comes at minute 15. Which target, and how long a launch, can its callers bear?",
     (
-        Knob("target", "target [calls/min an instance]", (60, 120, 180, 240, 300, 360, 420, 480, 540), 300),
+        Knob("target", "target [calls/min each]", (60, 120, 180, 240, 300, 360, 420, 480, 540), 300),
         Knob("at_least", "instances at least", (1, 2, 3, 4, 6, 8), 1),
         Knob("crowd", "crowd [requests/s]", (5, 10, 20, 30, 40), 20),
         Knob("launch_min", "launch of a machine [min]", (0.5, 1, 2, 3, 5, 8), 3),

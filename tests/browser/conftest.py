@@ -45,7 +45,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1"),
         *("--allow-root", "--IdentityProvider.token=", "--expose-app-in-browser"),
-        *("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"),
     ]
     with (home / "lab.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=work, env=env, stdout=log, stderr=log)
