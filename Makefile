@@ -100,7 +100,8 @@ dist: ## build dist/simlib-….whl: the library with the course's notebooks, for
 	@venv=.venv extras=; $(INSTALL)
 	@rm -rf build/wheel dist && mkdir -p build
 	@$(IN_VENV) -m simlib student-copy build/wheel
-	@mkdir build/wheel/simlib/course/handed_out && cp -R notebooks exercises build/wheel/simlib/course/handed_out
+	@mkdir build/wheel/simlib/course/handed_out
+	@cp -R notebooks exercises constraints.txt build/wheel/simlib/course/handed_out
 	@rm build/wheel/.gitignore # or the builder would leave out what it names
 	@$(IN_VENV) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist ./build/wheel
 	@ls dist/*.whl

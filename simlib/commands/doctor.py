@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from simlib.commands import Subparsers
+from simlib.course.place import IN_THE_WHEEL
 
 EXAMPLES = """examples:
   simlib doctor                       check everything, and say what to do
@@ -24,7 +25,12 @@ EXAMPLES = """examples:
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST_PYTHON = (3, 11)
 ROUTINGS = ("SHARED_QUEUE", "RANDOM", "LEAST_OUTSTANDING_REQUESTS")
-INSTALL_ANEW = "delete the folder .venv and run `make lab` (with conda: `conda env update -f environment.yml --prune`)"
+IN_A_CHECKOUT = (ROOT / "Makefile").is_file()
+INSTALL_ANEW = (
+    "delete the folder .venv and run `make lab` (with conda: `conda env update -f environment.yml --prune`)"
+    if IN_A_CHECKOUT
+    else "install simlib's wheel anew, in an environment of its own"
+)
 PROBE_TIMEOUT_S = 600
 
 # A process of its own: what it times is a new session, not this one.
@@ -83,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 def examine(routings: tuple[str, ...]) -> Iterator[Finding]:
     """Every check in order, from the ground up."""
     yield check_python(sys.version_info[:3])
-    yield from check_packages(pinned_versions(ROOT / "constraints.txt"))
+    yield from check_packages(pinned_versions((ROOT if IN_A_CHECKOUT else IN_THE_WHEEL) / "constraints.txt"))
     yield check_cache()
     yield from check_simulation(routings, None if len(routings) > 1 else PROBE_TIMEOUT_S)
     yield check_jupyter()

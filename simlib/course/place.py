@@ -3,7 +3,7 @@
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-IN_THE_WHEEL = Path(__file__).resolve().parent / "handed_out"  # `make dist` puts notebooks and exercises there
+IN_THE_WHEEL = Path(__file__).resolve().parent / "handed_out"  # `make dist` puts them there, and constraints.txt
 
 
 def course_folder() -> Path:
