@@ -75,7 +75,7 @@ def test_a_forecast_holds_the_measurement_at_the_stated_rate_up_to_60_percent_lo
         factors = np.random.default_rng([9, seed]).lognormal(0.0, moves_by / math.sqrt(2), 2)
         calibration = _measured(1000 + seed, rate=20, n=600, factor=factors[0])
         found = artifacts.forecast(
-            calibration, rate=30, requests=600, moves_by=moves_by, replications=60, seed=seed, confidence=0.9
+            calibration, rate=30, requests=600, moves_by=moves_by, replications=30, seed=seed, confidence=0.9
         )
         run = _measured(5000 + seed, rate=30, n=600, factor=factors[1])
         measured = (run["finish_s"] - run["arrival_s"]).to_numpy()
@@ -101,7 +101,7 @@ def test_a_forecast_from_several_runs_takes_how_much_they_move_from_them() -> No
             for k, (load, factor) in enumerate(zip(loads, factors, strict=True))
         ]
         logs = [log for log, _ in before]
-        found = artifacts.forecast(logs, rate=load / 0.02, requests=400, replications=40, seed=seed, confidence=0.9)
+        found = artifacts.forecast(logs, rate=load / 0.02, requests=400, replications=25, seed=seed, confidence=0.9)
         holds = found.holds(artifacts.figures(run["finish_s"] - run["arrival_s"]))
         hits = {name: hits[name] + bool(holds[name]) for name in hits}
         widths.append(found.figures.loc["mean_s", "high"] / found.figures.loc["mean_s", "low"])
