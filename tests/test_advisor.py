@@ -239,6 +239,18 @@ def test_the_bill_is_that_of_the_horizon() -> None:
     assert np.allclose(4 * short["usd"], long.loc[short.index, "usd"])
 
 
+@pytest.mark.parametrize(
+    "calls", [workload.nightly(1100, at_hour=3, within_s=600), workload.poisson(rate=1100 / 86_400)]
+)
+def test_a_batch_job_is_paid_for_on_every_day(calls: workload.Workload) -> None:
+    """1,100 calls of 0.4 s on two cores, and 49 s until the container has its model: 269 s a day."""
+    model = sl.ModelProfile("m", service=sl.constant(0.4), size_mb=200, load_seconds=2, memory_mb=1500, request_kb=10)
+    ranking = sl.advise(calls, model, deadline_h=25, horizon_days=2, replications=1, progress=False).ranking
+    price = pricing.price("sagemaker_batch_transform", "ml.m5.large").usd
+    days = ranking.loc["batch, 1 x ml.m5.large", "usd"] / (269 / 3600 * price)
+    assert days == pytest.approx(2, rel=0.15)  # a container starts in 45 s, more or less
+
+
 def test_the_same_seed_gives_the_same_advice_and_parallel_runs_too() -> None:
     asked = {"max_p99_s": 1.0, "horizon_days": HOUR, "replications": 2, "seed": 3}
     one, two = sl.advise(CALLS, TAGGER, **asked), sl.advise(CALLS, TAGGER, n_jobs=2, **asked)

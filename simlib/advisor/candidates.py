@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,7 @@ DEVICES: dict[bool, tuple[tuple[str, On], ...]] = {  # from slow to fast
 MOST_MACHINES = 200
 MOST_WARM = 200
 SAFETY = 0.5  # target = what an instance can take x 0.5: AWS, load testing of an auto-scaled endpoint (V)
-RECORDS_PER_FILE = 1000  # where calls of a day are gathered into files for a batch job
+RECORDS_PER_FILE = 1000  # at most, where calls of a day are gathered into files for a batch job
 
 
 class Out(NamedTuple):
@@ -89,7 +89,7 @@ def _of_the_team(question: Question, kind: str) -> Iterator[Out]:
             f"{100 * question.errors_allowed:.4g} % errors allowed",
         )
     if kind == "batch" and question.deadline_h is not None:
-        waits_h = _files_of(question)[1] / 3600
+        waits_h = _gathered(question).waits_s / 3600
         if waits_h > question.deadline_h:
             yield out(
                 "deadline_h",
@@ -319,7 +319,7 @@ def _batch(trials: Trials) -> Iterator[Candidate]:
     """One job a day for what has come together, with as many machines as the deadline wants."""
     question = trials.question
     kind, workers = machine(question)
-    work, waits_s, split = _files_of(question)
+    gathered = _gathered(question)
 
     def job(n: int) -> Candidate:
         served = serving.BatchTransform(
@@ -329,10 +329,10 @@ def _batch(trials: Trials) -> Iterator[Candidate]:
             max_concurrent_transforms=workers,
             max_payload_in_mb=0.0,
             batch_strategy="SingleRecord",
-            split_type=split,
+            split_type=gathered.split_type,
             invocations_timeout_s=3600,
         )
-        return Candidate(f"batch, {n} x {kind}", "batch", served, work, waits_s)
+        return Candidate(f"batch, {n} x {kind}", "batch", served, gathered.files, gathered.waits_s, gathered.days)
 
     yield _sized(trials, 1, job)
 
@@ -356,25 +356,33 @@ def _edge(trials: Trials) -> Iterator[Candidate]:
     yield _sized(trials, math.ceil(busy), lambda n: on((dataclasses.replace(kind, count=n),)))
 
 
-def _files_of(question: Question) -> tuple[Workload, float, Any]:
-    """What a job reads, how long the first of it has waited [s], and how a file is split into records.
-
-    Calls that come one by one are gathered until the day's last has come.
+class Gathered(NamedTuple):
+    """What a job reads, how a file is split into records, how long the first of it has waited [s], and for how many
+    days it stands.
     """
+
+    files: Workload
+    split_type: Literal["Line"] | None
+    waits_s: float
+    days: float
+
+
+def _gathered(question: Question) -> Gathered:
+    """Files as they are; calls that come one by one are gathered until the day's last: as many as on an average day."""
     if isinstance(question.workload, Files):
-        return question.workload, 0.0, None
-    day = min(1.0, question.horizon_days) * DAY_S
-    times = question.workload.arrivals(0.0, day, np.random.default_rng(question.seed))
-    if not len(times):
-        return files(1, size_mb=question.request_mb), 0.0, None
-    each = min(RECORDS_PER_FILE, len(times))
+        return Gathered(question.workload, None, 0.0, question.sample_days)
+    day = min(1.0, question.horizon_days)
+    records = max(1, round(question.requests / question.sample_days * day))
+    many = math.ceil(records / RECORDS_PER_FILE)
+    each = round(records / many)
     gathered = files(
-        math.ceil(len(times) / each),
+        many,
         size_mb=each * question.request_mb,
         records_per_file=each,
         name=question.workload.name,
     )
-    return gathered, float(times[-1] - times[0]), "Line"
+    times = question.workload.arrivals(0.0, day * DAY_S, np.random.default_rng(question.seed))
+    return Gathered(gathered, "Line", float(times[-1] - times[0]) if len(times) else 0.0, day)
 
 
 OPTIONS: dict[str, Callable[[Trials], Iterator[Candidate]]] = {

@@ -77,11 +77,6 @@ class Question:
         wanted = math.ceil(ENOUGH_REQUESTS / a_day) if a_day else math.inf
         return min(self.horizon_days, MOST_DAYS, max(1.0, wanted))
 
-    @property
-    def horizons_per_sample(self) -> float:
-        """What a figure that adds up over the sample is to be multiplied by."""
-        return self.horizon_days / self.sample_days
-
     @functools.cached_property
     def requests(self) -> float:
         """Requests of one sample, on average."""

@@ -19,13 +19,16 @@ LONG = 500_000  # requests of a run from which on few runs do, and a run is fold
 
 
 class Candidate(NamedTuple):
-    """A deployment that may answer, what it serves, and how long its work waits before it may begin [s]."""
+    """A deployment that may answer, what it serves, how long its work waits before it may begin [s], and how many days
+    of the horizon what it serves stands for; None: the sample.
+    """
 
     name: str
     kind: str
     deployment: Any
     workload: Workload
     waits_s: float = 0.0
+    days: float | None = None
 
 
 class Trials:
@@ -91,9 +94,10 @@ def measure(question: Question, candidate: Candidate, run: Run) -> dict[str, flo
     """The figures of a run that the question is about; dollars over the horizon."""
     figures = run.summary()
     errors = float(figures["error_rate"])
+    horizons = question.horizon_days / (candidate.days or question.sample_days)
     slowest = run.latencies().max(initial=0.0) if question.deadline_h is not None else math.nan
     return {
-        "usd": float(figures["usd"]) * question.horizons_per_sample,
+        "usd": float(figures["usd"]) * horizons,
         "p50_s": float(figures["p50_s"]),
         "p99_s": float(figures["p99_s"]),
         "slowest_h": (candidate.waits_s + float(slowest)) / 3600,

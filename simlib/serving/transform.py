@@ -165,7 +165,8 @@ class TransformJobs(Served):
         job = self._new_job(files.together(self.deployment.files_per_request))
         files = job.files
         part = f"job {job.number}"
-        self._tell("created", part, f"{len(files)} files, {len(job.takes)} requests, {count} instances asked for")
+        asked = _many(len(files), "file"), _many(len(job.takes), "request"), _many(count, "instance")
+        self._tell("created", part, f"{', '.join(asked)} asked for")
         self.desired_log.append((env.now, 0, count))
         yield simpy.AllOf(env, [env.process(self._launch(machine)) for machine in job.machines])
         job.started_s = env.now
@@ -194,7 +195,7 @@ class TransformJobs(Served):
             return
         machine.in_service_s = env.now
         mine = np.flatnonzero(job.instance == machine.number)
-        self._tell("in service", part, f"{len(mine)} files")
+        self._tell("in service", part, _many(len(mine), "file"))
         if len(mine):
             last_s = self._send(job, mine)
             for when, kind, detail, f in self._troubles(job, mine):
@@ -223,7 +224,7 @@ class TransformJobs(Served):
             in_hand = left[job.begin[left] < now]  # a file is one request here
             job.lost += [(int(f), float(job.begin[f]), now) for f in in_hand]
             job.fate["done"][left], job.fate["given_up"][left], job.fate["timed_out"][left] = -np.inf, np.inf, False
-        self._tell("taken back", f"instance {machine.number}", f"{len(left)} files are left")
+        self._tell("taken back", f"instance {machine.number}", f"{_many(len(left), 'file')} left")
         if not any(other.machine_up_s <= now < other.gone_s for other in job.machines):
             self._stop(job, "every machine was taken back at once: the job is cancelled")
             return
@@ -437,6 +438,10 @@ class TransformJobs(Served):
         hours = what.billed_hours([machine.billed_s(now) for machine in machines])
         for meter in what.meters(hours, item=f"{kind} batch transform", region=self.sim.region):
             yield priced(meter, self.sim, self.deployment.interruptible)
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _rows(job: Job, now: float, sent: np.ndarray) -> tuple[np.ndarray, ...]:
