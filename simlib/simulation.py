@@ -348,6 +348,8 @@ def simulate(
     else:
         sim.run(until_s=end, progress=progress)
     run: Run = endpoint.run
+    for station in endpoint.stations:
+        station.let_go()
     run.warm_up_hours = warm_up_hours
     if sim.interrupted:
         print(f"Stopped after {sim.env.now / 3600:.4g} of {end / 3600:.4g} hours: this run is partial.")

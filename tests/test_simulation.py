@@ -1,12 +1,14 @@
 """The clock: streams by purpose, calendar, runs that continue, the progress bar, and Ctrl-C."""
 
 import _thread
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 import simlib as sl
 from simlib import serving, simulation, workload
+from simlib.serving.station import Station
 
 ROOT = Path(__file__).parents[1]
 MODEL = sl.ModelProfile("translator", service=sl.lognormal(mean=0.4, cv=0.5))
@@ -41,6 +44,26 @@ def test_the_same_seed_gives_the_same_bytes(routing):
     assert same(one, other)
     assert one.summary().equals(other.summary())
     assert one.invoice.equals(other.invoice)
+
+
+def test_a_run_that_nobody_keeps_frees_its_log_at_once(monkeypatch):
+    """Not when Python next looks for rings: a classroom's kernels have no room for the logs of several runs."""
+    tables = []
+    advance = Station.advance
+
+    def watched(station, until):
+        advance(station, until)
+        tables.append(weakref.ref(station.lane.log_times))
+
+    monkeypatch.setattr(Station, "advance", watched)
+    gc.disable()
+    try:
+        run = sl.simulate(endpoint(), CHAT, hours=0.1, seed=7)
+        assert any(table() is not None for table in tables), "the run keeps it"
+        del run
+        assert all(table() is None for table in tables)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("different", [{"seed": 8}, {"replication": 1}])

@@ -138,6 +138,14 @@ class Station:
         while not self._flow(self.lane, until, not self._exhausted):
             self._load()
 
+    def let_go(self) -> None:
+        """The run is over and its record taken: free the lane's tables now.
+
+        A simulation refers to itself all over, so they would stay until Python looks for such rings: another run's
+        worth of memory, or several.
+        """
+        del self.lane
+
     def _load(self) -> None:
         while self._taken == len(self._block.arrivals):
             block = next(self._chunks, None)
