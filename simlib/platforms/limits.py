@@ -126,6 +126,9 @@ def _of_cloud(deployment: Any, platform: Platform) -> Iterator[Finding]:
     for name in dict.fromkeys(each.instance_type for each in _fleets(deployment)):
         what = pricing.machine(name)
         for sku, _, _ in what.parts:
+            if gone := pricing.retired(what.platform, sku):
+                field, words = cloud_field("instance_type", platform), f"{sku} was retired on {gone.on}."
+                yield Finding("instance_type", field, name, words, gone.mark, gone.source)
             if what.platform == platform and sku not in pricing.skus(platform, what.service):
                 words = f"{sku} has no price in the catalog, so it cannot be simulated with a bill."
                 yield Finding(

@@ -6,7 +6,7 @@
 2.776
 """
 
-from simlib.pricing.catalog import CATALOG_DATE, Price, price, priced_on, skus
+from simlib.pricing.catalog import CATALOG_DATE, Price, price, priced_on, retired, skus
 from simlib.pricing.invoice import FreeTier, SavingsPlan, invoice
 from simlib.pricing.machines import ContainerService, Machine, Owner, Use, container_seconds, machine, region_of
 from simlib.pricing.meters import (
@@ -55,6 +55,7 @@ __all__ = [
     "priced_on",
     "provisioned_concurrency",
     "region_of",
+    "retired",
     "s3_requests",
     "serverless_seconds",
     "skus",

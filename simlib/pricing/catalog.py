@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import SkipValidation
 
@@ -190,8 +190,8 @@ def _why_not(platform: str, service: str, sku: str, region: str, day: date) -> s
     rows = [row for row in rows if row.platform == platform]
     if service not in services(platform):
         return f"{platform} has no service {service!r}; {nearest(service, services(platform))}"
-    if retired := _retirement(platform, sku, day):
-        return f"{sku} was retired on {retired}."
+    if gone := _retirement(platform, sku, day):
+        return f"{sku} was retired on {gone.on}."
     if region not in (regions := _names(row.region for row in rows)):
         return f"{platform} has no prices for a region {region!r}; {nearest(region, regions)}"
     like = [service, "sagemaker_hosting"] if service in _PRICED_AS_HOSTING else [service]
@@ -224,11 +224,25 @@ def _skus(platform: str, service: str) -> list[str]:
     return _names(sku for owner, name, _, sku in _prices() if (owner, name) == (platform, service))
 
 
-def _retirement(platform: str, sku: str, day: date) -> str | None:
-    """The date *sku* was retired, if that was at or before *day*."""
+class Retired(NamedTuple):
+    """When something was retired, who says so, and the mark of that."""
+
+    on: str
+    source: str
+    mark: str
+
+
+@checked
+def retired(platform: str, sku: str) -> Retired | None:
+    """When *sku* was retired, if that was before the catalog's date; None while it can be had."""
+    return _retirement(platform, sku, CATALOG_DATE)
+
+
+def _retirement(platform: str, sku: str, day: date) -> Retired | None:
+    """When *sku* was retired, if that was at or before *day*."""
     for row in _rows("retired.csv"):
         if fnmatchcase(sku, row["sku"]) and fnmatchcase(platform, row["platform"]) and as_day(row["retired"]) <= day:
-            return row["retired"]
+            return Retired(row["retired"], f"{row['publisher']}: {row['source']}", row["mark"])
     return None
 
 

@@ -307,7 +307,7 @@ def _scale_settings(found: Fields, wrong: list[Finding]) -> None:
     if kind not in ("default", "manual"):
         words = "is not for managed online deployments: only default is, with autoscale settings in Azure Monitor"
         wrong.append(_wrong(scale, "type" if "type" in scale else "scale_type", words))
-    scale.ignoring("type", "scale_type")
+    scale.ignoring("type", "scale_type", *(() if "instance_count" in found else ("instance_count",)))
 
 
 def _capture(found: Fields) -> Capture | None:

@@ -33,6 +33,12 @@ def is_template(found: Mapping[Any, Any]) -> bool:
     return any(isinstance(each, Mapping) and "Type" in each for each in resources.values())
 
 
+def is_part_of_one(found: Mapping[Any, Any]) -> bool:
+    """Whether an object is what stands under a template's Resources, as documentation shows it."""
+    kinds = [each.get("Type") if isinstance(each, Mapping) else None for each in found.values()]
+    return bool(kinds) and all(isinstance(kind, str) and kind.startswith("AWS::") for kind in kinds)
+
+
 class Template:
     """One template, with values for its parameters."""
 
@@ -40,9 +46,9 @@ class Template:
         self.found, self.given = found, given
         self._depth = 0
 
-    def resources(self) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Logical name → (type, properties worked out), of those whose condition holds."""
-        made = {}
+    def resources(self) -> dict[str, tuple[str, Mapping[str, Any] | Unset]]:
+        """Logical name → (type, properties worked out), of those whose condition holds; Unset where that is open."""
+        made: dict[str, tuple[str, Mapping[str, Any] | Unset]] = {}
         for name, each in self.found["Resources"].items():
             if not isinstance(each, Mapping) or not self._wanted(each):
                 continue
@@ -51,7 +57,7 @@ class Template:
                 ("AWS::SageMaker::", "AWS::ApplicationAutoScaling::", "AWS::CloudWatch::Alarm")
             ):
                 properties = self.value(each.get("Properties") or {})
-                made[str(name)] = (kind, properties if isinstance(properties, dict) else {})
+                made[str(name)] = (kind, properties if isinstance(properties, dict | Unset) else {})
         return made
 
     def _wanted(self, resource: Mapping[str, Any]) -> bool:
@@ -158,8 +164,31 @@ class Template:
         name, then, otherwise = argument
         holds = self._holds(str(name))
         if holds is None:
-            return Unset("Fn::If", f"whether the condition {name} holds is not known from the file alone")
+            missing = sorted(self._asked_by(self.found.get("Conditions", {}).get(str(name))))
+            why = f"whether the condition {name} holds is not known from the file alone"
+            give = "{" + ", ".join(f"{each!r}: …" for each in missing) + "}"
+            return Unset("Fn::If", f"{why}, give parameters={give}" if missing else why)
         return self.value(then if holds else otherwise)
+
+    def _asked_by(self, node: Any, depth: int = 0) -> set[str]:
+        """The template's parameters whose values a condition waits for."""
+        if depth > _DEEPEST:
+            return set()
+        if isinstance(node, Tagged):
+            node = {node.tag: node.value}
+        if isinstance(node, list):
+            return {name for each in node for name in self._asked_by(each, depth + 1)}
+        if not isinstance(node, Mapping):
+            return set()
+        asked: set[str] = set()
+        for key, each in node.items():
+            if key == "Ref":
+                asked |= {str(each)} if isinstance(self._ref(each), Unset) else set()
+            elif key == "Condition":
+                asked |= self._asked_by(self.found.get("Conditions", {}).get(str(each)), depth + 1)
+            else:
+                asked |= self._asked_by(each, depth + 1)
+        return asked
 
     def _find_in_map(self, argument: Any) -> Any:
         name, first, second = (self.value(each) for each in argument[:3])

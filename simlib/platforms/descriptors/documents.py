@@ -34,6 +34,30 @@ _LAST_COMMA = re.compile(r",(?=\s*[}\]])")
 _KEY = re.compile(r"[\"']?([A-Za-z$][\w.$-]*)[\"']?\s*:")
 
 
+_LANGUAGES = tuple(
+    (re.compile(mark, re.MULTILINE), words)
+    for mark, words in (
+        (
+            r"^(targetScope|(param|resource|module|var) \w+ ?[ =])",
+            "Bicep; give the ARM template that `az bicep build` makes of it",
+        ),
+        (
+            r'^(resource|data|module|variable) "\w+".*\{',
+            "Terraform, which is not read; give the parameters of its resources as the cloud's API has them",
+        ),
+        (
+            r"^(import|from) [\w.]+( import .*)?$",
+            "Python; give the parameters of its calls instead, as a dict or as JSON",
+        ),
+        (
+            r"^(#!.*sh\b|\s*(gcloud|aws|az) [a-z-]+ )",
+            "a shell script; give the flags of its command as a dict or as JSON, such as {'--machine-type': …}",
+        ),
+    )
+)
+"""Languages that deployments are also written in, by a line that no JSON or YAML has, and what to give instead."""
+
+
 class Document(NamedTuple):
     """One object: where it stands, what it holds, and the lines of a template that were left out."""
 
@@ -66,11 +90,23 @@ def read(source: Source) -> Iterator[Document]:
     name = "the text" if is_text else str(source)
     text = str(source) if is_text else _content(Path(source))
     try:
-        yield from list(_parse(name, text))
+        found = list(_parse(name, text))
+    except ParameterError:
+        _say_its_language(name, text)
+        raise
     except RecursionError:
         raise ParameterError(
             f"read_deployment: source={shortly(name)} holds objects within objects without end."
         ) from None
+    if not any(isinstance(each.found, Mapping) for each in found):
+        _say_its_language(name, text)
+    yield from found
+
+
+def _say_its_language(name: str, text: str) -> None:
+    """A sentence for what is neither JSON nor YAML but a language that is known."""
+    if what := next((words for mark, words in _LANGUAGES if mark.search(text)), None):
+        raise ParameterError(f"read_deployment: source={shortly(name)} is {what}.")
 
 
 def _content(path: Path) -> str:

@@ -62,8 +62,9 @@ def read_deployment(
     """The deployment that descriptors of one platform describe, with its scaling, ready to be simulated.
 
     SageMaker: the parameters of boto3's create_endpoint_config, update_endpoint, register_scalable_target,
-    put_scaling_policy, put_metric_alarm and create_inference_component, bare or as {"operation": …, "params": …};
-    CloudFormation; ACK.
+    update_endpoint_weights_and_capacities, put_scaling_policy, put_metric_alarm, create_inference_component and
+    create_transform_job: bare, as {"operation": …, "params": …}, as the command line answers them, or in a state
+    machine's tasks; CloudFormation; ACK.
     Azure ML: YAML of endpoints, deployments, batch deployments and clusters; autoscale settings of Azure Monitor.
     Vertex AI: deploy and batch prediction parameters as REST, SDK, gcloud and KFP write them, in either case.
 
@@ -139,6 +140,8 @@ def _sorted(found: list[Document], notes: Notes, given: Mapping[str, Any]) -> tu
         of = _parts(document.found, given)
         if of is None:
             keys = ", ".join(list(map(str, document.found))[:5]) or "nothing"
+            if other := _of_another_kind(document.found):
+                raise ParameterError(f"read_deployment: {other}.")
             if len(found) == 1:
                 raise ParameterError(f"read_deployment: source has neither {_KNOWN}, but {keys}.")
             notes.unread.append(f"an object with {keys}")
@@ -155,6 +158,23 @@ def _sorted(found: list[Document], notes: Notes, given: Mapping[str, Any]) -> tu
         raise ParameterError(f"read_deployment: source has no {_KNOWN}{': it holds ' + what if what else ''}.")
     ((platform, here),) = parts.items()
     return platform, here
+
+
+def _of_another_kind(found: Mapping[str, Any]) -> str | None:
+    """What a file is that people keep beside deployments, where it is none, and what to do with it."""
+    keys = set(map(str, found))
+    if keys & {"pipelineSpec", "pipelineInfo"} or {"Version", "Steps"} <= keys:
+        what = next(key for key in ("pipelineSpec", "pipelineInfo", "Steps") if key in keys)
+        return f"{what} is a pipeline, which deploys when it runs; read it with mlops.read_definition"
+    if keys & {"planned_values", "terraform_version"} or {"resource"} == keys - {"variable", "provider", "terraform"}:
+        return (
+            "source is Terraform, which is not read; give the parameters of its resources as the cloud's API has them"
+        )
+    if {"StartAt", "States"} <= keys:
+        return "States has no task of createEndpointConfig or createTransformJob, with its Parameters"
+    if {"apiVersion", "kind"} <= keys and "serving" in str(found["apiVersion"]):
+        return f"kind={found['kind']} runs on your own cluster, and is not simulated; describe it with serving.RealTime"
+    return None
 
 
 def _parts(found: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Platform, list[Any]] | None:

@@ -9,12 +9,14 @@ from simlib.parameters import ParameterError, shortly
 
 T = TypeVar("T")
 _PLACEHOLDER = re.compile(
-    r"\{\{.*?\}\}|\{%.*?%\}|\$\{.*?\}|\$\(.*?\)|<[^<>]+>|\[\[.*?\]\]|^\$\w+$|^\{\w+\}$|^@\w+@$|^%\w+%$|^__\w+__$|^#\{.*\}#$"
+    r"\{\{.*?\}\}|\{%.*?%\}|\$\{.*?\}|\$\(.*?\)|<[^<>]+>|\[\[.*?\]\]|^\$\w+$|^\{[\w.]+\}$|^@\w+@$|^%\w+%$|^__\w+__$|^#\{.*\}#$"
 )
 _WHOLE = re.compile(
-    r"\{\{-?(.*?)-?\}\}|\$\{(.*?)\}|\$\((.*?)\)|<%?([^<>]*?)%?>|\[\[(.*?)\]\]|\$(\w+)|\{(\w+)\}|@(\w+)@|%(\w+)%|__(\w+)__|#\{(.*)\}#"
+    r"\{\{-?(.*?)-?\}\}|\$\{(.*?)\}|\$\((.*?)\)|<%?([^<>]*?)%?>|\[\[(.*?)\]\]|\$(\w+)|\{([\w.]+)\}|@(\w+)@|%(\w+)%|__(\w+)__|#\{(.*)\}#"
 )
 """A value that is one placeholder and nothing else; the group is what stands in it."""
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]+")
+"""A value that documentation writes as MACHINE_TYPE: filled in where it is given, and else what it says."""
 _DEFAULT = re.compile(r"default\s*\(?\s*(?:\"([^\"]*)\"|'([^']*)'|([\w.-]+))")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -51,6 +53,8 @@ class Fields:
     """
 
     def __init__(self, found: Any, where: str, notes: Notes, given: Mapping[str, Any]) -> None:
+        if isinstance(found, Unset):
+            raise ParameterError(f"read_deployment: {where} is left open: {found.why}; an object is needed.")
         if not isinstance(found, Mapping):
             raise ParameterError(f"read_deployment: {where}={shortly(found)} should be an object with fields.")
         self.found, self.where, self.notes, self.given = found, where, notes, given
@@ -119,6 +123,8 @@ class Fields:
         """The value itself, or what `parameters=` gives for the placeholder that it is."""
         if isinstance(value, Unset):
             raise ParameterError(f"read_deployment: {self.name(key)} is left open: {value.why}; {wanted} is needed.")
+        if isinstance(value, str) and value in self.given and _VARIABLE.fullmatch(value):
+            return self.given[value]
         if not isinstance(value, str) or not _PLACEHOLDER.search(value):
             return value
         whole = _WHOLE.fullmatch(value.strip())
@@ -209,7 +215,10 @@ def snake(name: str) -> str:
 
 
 def pascal(name: str) -> str:
-    """ACK's initialInstanceCount → the API's InitialInstanceCount; resourceID → ResourceId, s3URI → S3Uri."""
+    """ACK's initialInstanceCount → the API's InitialInstanceCount; resourceID → ResourceId, s3URI → S3Uri.
+
+    ACK writes initialisms in capitals, also inside a name: numberOfCPUCoresRequired.
+    """
     if name == "roleARN":
         return "RoleARN"
-    return re.sub(r"(ID|ARN|URL|URI)$", lambda end: end[0].title(), name[:1].upper() + name[1:])
+    return re.sub(r"(ID|ARN|URL|URI|CPU|KMS)(?=[A-Z][a-z]|$)", lambda end: end[0].title(), name[:1].upper() + name[1:])

@@ -1,8 +1,9 @@
 """SageMaker's descriptors as deployments: boto3 parameters, CloudFormation and ACK, with their scaling.
 
-Read: create_endpoint_config, create_endpoint and update_endpoint, create_inference_component, register_scalable_target,
-put_scaling_policy (target tracking and step), put_metric_alarm (what a step policy acts on, and what turns an update
-back), put_scheduled_action, and the CloudFormation resources and Kubernetes objects (ACK) of the same.
+Read: create_endpoint_config, create_endpoint and update_endpoint, update_endpoint_weights_and_capacities,
+create_inference_component, create_transform_job, register_scalable_target, put_scaling_policy (target tracking and
+step), put_metric_alarm (what a step policy acts on, and what turns an update back), put_scheduled_action; the
+CloudFormation resources and Kubernetes objects (ACK) of the same; and where they stand inside other objects.
 """
 
 from collections.abc import Mapping
@@ -12,13 +13,16 @@ from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, shortly
 from simlib.platforms.descriptors import shapes
 from simlib.platforms.descriptors.autoscaling import Named, Scaling, unused
-from simlib.platforms.descriptors.cloudformation import Template, is_template
+from simlib.platforms.descriptors.cloudformation import Template, is_part_of_one, is_template
 from simlib.platforms.descriptors.components import packed, shared_out
-from simlib.platforms.descriptors.reading import Fields, Notes, built, deep, pascal
+from simlib.platforms.descriptors.jobs import transform_job
+from simlib.platforms.descriptors.reading import Fields, Notes, Unset, built, deep, pascal, snake
 from simlib.platforms.descriptors.rollouts import Rollout, rollout_of
+from simlib.platforms.descriptors.within import objects_within
 from simlib.platforms.limits import Finding
 from simlib.serving import (
     Asynchronous,
+    BatchTransform,
     InferenceComponent,
     InstanceLife,
     RealTime,
@@ -36,6 +40,9 @@ _OPERATIONS = {
     "put_metric_alarm": "alarm",
     "put_scheduled_action": "schedule",
     "create_inference_component": "component",
+    "create_transform_job": "transform",
+    "update_endpoint_weights_and_capacities": "weights",
+    "create_model": "model",
 }
 _RESOURCES = {
     "AWS::SageMaker::EndpointConfig": "config",
@@ -44,6 +51,7 @@ _RESOURCES = {
     "AWS::ApplicationAutoScaling::ScalingPolicy": "policy",
     "AWS::CloudWatch::Alarm": "alarm",
     "AWS::SageMaker::InferenceComponent": "component",
+    "AWS::SageMaker::Model": "model",
 }
 _OBJECTS = {
     "EndpointConfig": "config",
@@ -53,13 +61,27 @@ _OBJECTS = {
     "ScalableTarget": "target",
     "ScalingPolicy": "policy",
     "HostingAutoscalingPolicy": "policy",
+    "TransformJob": "transform",
+    "BatchTransformJob": "transform",
+    "Model": "model",
 }
 _API = {
     "config": ("sagemaker", "CreateEndpointConfig"),
     "component": ("sagemaker", "CreateInferenceComponent"),
     "target": ("application-autoscaling", "RegisterScalableTarget"),
     "policy": ("application-autoscaling", "PutScalingPolicy"),
+    "transform": ("sagemaker", "CreateTransformJob"),
+    "weights": ("sagemaker", "UpdateEndpointWeightsAndCapacities"),
 }
+_SAYS = {  # what an object of a kind has, for those that need another beside them
+    "endpoint": "EndpointConfigName",
+    "component": "InferenceComponentName",
+    "target": "MaxCapacity",
+    "policy": "PolicyName",
+    "weights": "DesiredWeightsAndCapacities",
+    "model": "a model",
+}
+Endpoint = RealTime | Serverless | Asynchronous | InferenceComponent
 _TOLD_BY_OTHERS = ("EndpointConfigName", "EndpointName", "Tags", "KmsKeyId", "EnableNetworkIsolation", "VpcConfig")
 
 
@@ -69,35 +91,40 @@ class Part(NamedTuple):
     kind: str
     name: str
     where: str
-    found: Mapping[str, Any]
+    found: Any
 
 
 def parts_of(found: Any, given: Mapping[str, Any]) -> list[Part] | None:
     """The objects of SageMaker's kinds in a document; None if it is not of SageMaker's at all."""
     if not isinstance(found, Mapping):
         return None
-    if is_template(found):
-        made = Template(found, given).resources()
+    if is_template(found) or is_part_of_one(found):
+        whole = found if is_template(found) else {"Resources": found}
+        made = Template(whole, given).resources()
         return [
-            Part(_RESOURCES[kind], name, f"Resources.{name}.Properties", properties)
+            Part(_RESOURCES.get(kind, "other"), name, f"Resources.{name}.Properties", properties)
+            if kind in _RESOURCES
+            else Part("other", kind, f"Resources.{name}", {})
             for name, (kind, properties) in made.items()
-            if kind in _RESOURCES and _of_sagemaker(kind, properties, made)
+            if _of_sagemaker(kind, properties, made)
         ]
     if "apiVersion" in found and "kind" in found:
         return _of_kubernetes(found, given)
     if isinstance(found.get("operation"), str) and "params" in found:
-        kind = _OPERATIONS.get(found["operation"])
+        kind = _OPERATIONS.get(snake(found["operation"]))
         return [] if kind is None else [Part(kind, found["operation"], "", found["params"])]
     kind = _by_its_fields(found)
-    return None if kind is None else [Part(kind, kind, "", found)]
+    if kind is not None:
+        return [Part(kind, kind, "", found)]
+    return [Part(kind, where, where, inside) for kind, where, inside in objects_within(found, given)] or None
 
 
-def _of_sagemaker(kind: str, properties: Mapping[str, Any], others: Mapping[str, tuple[str, dict[str, Any]]]) -> bool:
+def _of_sagemaker(kind: str, properties: Any, others: Mapping[str, tuple[str, Any]]) -> bool:
     """Targets and policies of other services live in the same template."""
-    if "AutoScaling" not in kind:
+    if "AutoScaling" not in kind or not isinstance(properties, Mapping):
         return True
     target = others.get(str(properties.get("ScalingTargetId", "")))
-    both = {**(target[1] if target else {}), **properties}
+    both = {**(target[1] if target and isinstance(target[1], Mapping) else {}), **properties}
     says = str(both.get("ServiceNamespace") or both.get("ScalableDimension") or "sagemaker")
     return says.startswith("sagemaker") or "{" in says
 
@@ -117,6 +144,12 @@ def _of_kubernetes(found: Mapping[str, Any], given: Mapping[str, Any]) -> list[P
 def _by_its_fields(found: Mapping[str, Any]) -> str | None:
     if "ProductionVariants" in found:
         return "config"
+    if "TransformResources" in found or "TransformJobName" in found:
+        return "transform"
+    if "DesiredWeightsAndCapacities" in found:
+        return "weights"
+    if "ModelName" in found and {"PrimaryContainer", "Containers"} & set(found):
+        return "model"
     if "PolicyType" in found or "PolicyName" in found or "TargetTrackingScalingPolicyConfiguration" in found:
         return "policy"
     if "InferenceComponentName" in found and "Specification" in found:
@@ -132,27 +165,34 @@ def _by_its_fields(found: Mapping[str, Any]) -> str | None:
 
 def build(
     parts: list[Part], model: ModelProfile, notes: Notes, given: Mapping[str, Any], name: str | None
-) -> tuple[RealTime | Serverless | Asynchronous | InferenceComponent, list[Finding], Rollout | None]:
+) -> tuple[Endpoint | BatchTransform, list[Finding], Rollout | None]:
     """The deployment that the parts describe together, what the API's model has against them, and how it is updated."""
+    parts = _known(parts, notes)
     for part in parts:
         Fields(part.found, part.where or part.name, notes, given)  # says so where it is no object
-    config = _one_config(parts, name)
+    jobs = [part for part in parts if part.kind == "transform"]
+    if jobs and not any(part.kind == "config" for part in parts):
+        job = _one_of(jobs, name, "TransformJobName")
+        wrong = _shape_findings(job, given)
+        _say_without_botocore(notes)
+        return transform_job(Fields(job.found, job.where, notes, given), model), wrong, None
+    notes.unread += [f"{job.where or job.name}: a batch job beside the endpoint" for job in jobs]
+    config = _with_new_weights(_one_config(parts, name), parts, notes, given)
+    _tell_of_models(parts, notes, given)
     wrong = [
         finding
-        for part in parts
-        if part.kind in _API and not part.name.startswith("Hosting") and (part.kind != "config" or part is config)
-        for finding in shapes.check(part.found, *_API[part.kind], part.where)
-        if not _only_of_a_template(part, finding)
+        for part in (config, *(part for part in parts if part.kind not in ("config", "transform")))
+        if part.kind in _API and not part.name.startswith("Hosting")
+        for finding in _shape_findings(part, given)
     ]
-    if shapes.version() is None:
-        notes.assume("botocore is not installed, so the shapes of SageMaker's API were not checked")
+    _say_without_botocore(notes)
 
     def of(kind: str) -> Named:
         return [(part.name, Fields(part.found, part.where, notes, given)) for part in parts if part.kind == kind]
 
     targets, rules, alarms, schedules = (of(kind) for kind in ("target", "policy", "alarm", "schedule"))
     read, components = Fields(config.found, config.where, notes, given), of("component")
-    deployment: RealTime | Serverless | Asynchronous | InferenceComponent
+    deployment: Endpoint
     if components:
         scaled = {
             name: tuple(Scaling(*of_one, alarms, [], notes).policies())
@@ -175,9 +215,79 @@ def build(
     return deployment, wrong, rollout
 
 
+def _shape_findings(part: Part, given: Mapping[str, Any]) -> list[Finding]:
+    """What the API's model has against a part, but not against what `parameters=` fills in."""
+    found = list(shapes.check(part.found, *_API[part.kind], part.where))
+    filled_in = [each for each in found if isinstance(each.value, str) and each.value in given]
+    return [each for each in found if each not in filled_in and not _only_of_a_template(part, each)]
+
+
+def _say_without_botocore(notes: Notes) -> None:
+    if shapes.version() is None:
+        notes.assume("botocore is not installed, so the shapes of SageMaker's API were not checked")
+
+
+def _known(parts: list[Part], notes: Notes) -> list[Part]:
+    """Without what is of no use here, or left open and not needed; where nothing else is there, all of them."""
+    kept = []
+    for part in parts:
+        if part.kind == "other":
+            notes.unread.append(f"{part.where}: {part.name}")
+        elif isinstance(part.found, Unset) and part.kind not in ("config", "transform"):
+            notes.unread.append(f"{part.where} is left open: {part.found.why}")
+        else:
+            kept.append(part)
+    return kept or parts
+
+
+def _tell_of_models(parts: list[Part], notes: Notes, given: Mapping[str, Any]) -> None:
+    """What a model is made of changes nothing here, unless it is several."""
+    for part in (part for part in parts if part.kind == "model"):
+        found = Fields(part.found, part.where, notes, given)
+        primary = found.inside("PrimaryContainer")
+        containers = [*([primary] if primary is not None else []), *found.several("Containers")]
+        for each in containers:
+            if str(each.found.get("Mode")) == "MultiModel":
+                notes.unread.append(
+                    f"{each.name('Mode')}=MultiModel: one model is read; serving.MultiModel has several"
+                )
+        if len(containers) > 1:
+            notes.assume(f"{found.name('Containers')}: the service time is that of all {len(containers)} together")
+
+
+def _with_new_weights(config: Part, parts: list[Part], notes: Notes, given: Mapping[str, Any]) -> Part:
+    """The configuration with the weights and counts of update_endpoint_weights_and_capacities in it."""
+    for part in (part for part in parts if part.kind == "weights"):
+        variants = config.found.get("ProductionVariants")
+        known = {str(v.get("VariantName")): dict(v) for v in variants or () if isinstance(v, Mapping)}
+        for each in Fields(part.found, part.where, notes, given).several("DesiredWeightsAndCapacities"):
+            called = each.text("VariantName")
+            if called not in known:
+                raise ParameterError(
+                    f"read_deployment: {each.name('VariantName')}={called!r} names no variant of the source: "
+                    f"{', '.join(known)}."
+                )
+            if "DesiredWeight" in each:
+                known[called]["InitialVariantWeight"] = each.number("DesiredWeight")
+            if "DesiredInstanceCount" in each:
+                known[called]["InitialInstanceCount"] = each.whole("DesiredInstanceCount")
+            each.ignoring()
+        config = config._replace(found={**config.found, "ProductionVariants": list(known.values())})
+        notes.assume("DesiredWeightsAndCapacities hold from the beginning")
+    return config
+
+
 def _only_of_a_template(part: Part, finding: Finding) -> bool:
     """A template fills in names and ids that the API asks for, and has fields of its own."""
-    invented = ("EndpointConfigName", "PolicyName", "ServiceNamespace", "ResourceId", "ScalableDimension", "ModelName")
+    invented = (
+        "EndpointConfigName",
+        "TransformJobName",
+        "PolicyName",
+        "ServiceNamespace",
+        "ResourceId",
+        "ScalableDimension",
+        "ModelName",
+    )
     own = ("ScalingTargetId", "ScheduledActions", "Tags", "RoleARN", "MinCapacity", "MaxCapacity", "Region")
     field = finding.field.rsplit(".", maxsplit=1)[-1]
     return part.where != "" and field in (*invented, *own)
@@ -185,29 +295,29 @@ def _only_of_a_template(part: Part, finding: Finding) -> bool:
 
 def _one_config(parts: list[Part], name: str | None) -> Part:
     configs = [part for part in parts if part.kind == "config"]
-    if name is not None:
-        configs = [part for part in configs if name in (part.name, str(part.found.get("EndpointConfigName")))]
-    if len(configs) == 1:
-        return configs[0]
-    if not configs:
-        alone = sorted({part.kind for part in parts})
-        has = " and ".join(
-            {
-                "endpoint": "EndpointConfigName",
-                "component": "InferenceComponentName",
-                "target": "MaxCapacity",
-                "policy": "PolicyName",
-            }.get(k, k)
-            for k in alone
-        )
+    if not (configs if name is None else _called(configs, name, "EndpointConfigName")):
+        alone = sorted({part.name if part.kind == "other" else _SAYS.get(part.kind, part.kind) for part in parts})
         called = f" called {name!r}" if name else ""
         raise ParameterError(
-            f"read_deployment: source has {has or 'objects'}, but 0 objects with ProductionVariants{called};"
+            f"read_deployment: source has {' and '.join(alone)}, but 0 objects with ProductionVariants{called};"
             " give the create_endpoint_config that goes with it too."
         )
-    names = ", ".join(str(part.found.get("EndpointConfigName") or part.name) for part in configs)
+    return _one_of(configs, name, "EndpointConfigName")
+
+
+def _called(parts: list[Part], name: str, key: str) -> list[Part]:
+    return [part for part in parts if name in (part.name, str(part.found.get(key)))]
+
+
+def _one_of(parts: list[Part], name: str | None, key: str) -> Part:
+    """The one, or the one of that name."""
+    found = parts if name is None else _called(parts, name, key)
+    if len(found) == 1:
+        return found[0]
+    what = "ProductionVariants" if key == "EndpointConfigName" else "TransformResources"
+    names = ", ".join(str(part.found.get(key) or part.name) for part in parts)
     raise ParameterError(
-        f"read_deployment: source holds {len(configs)} objects with ProductionVariants ({names}); say which with name=."
+        f"read_deployment: source holds {len(parts)} objects with {what} ({names}); say which with name=."
     )
 
 

@@ -24,6 +24,13 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "structure": (Mapping, "an object"),
     "map": (Mapping, "an object"),
 }
+_ANSWERS = {
+    "CreateEndpointConfig": ("DescribeEndpointConfig", ""),
+    "CreateTransformJob": ("DescribeTransformJob", ""),
+    "CreateInferenceComponent": ("DescribeInferenceComponent", ""),
+    "RegisterScalableTarget": ("DescribeScalableTargets", "ScalableTargets"),
+    "PutScalingPolicy": ("DescribeScalingPolicies", "ScalingPolicies"),
+}
 
 
 def version() -> str | None:
@@ -41,8 +48,10 @@ def check(found: Mapping[str, Any], service: str, operation: str, where: str) ->
     if known is None:
         return
     strict = not where  # a template's numbers may stand in quotes
-    shape = _shape(service, operation)
-    yield from _object(found, shape, where, (f"API model of botocore {known}", strict))
+    shape, answered = _shape(service, operation), _answered(service, operation)
+    for finding in _object(found, shape, where, (f"API model of botocore {known}", strict)):
+        if finding.value is None or finding.field.removeprefix(f"{where}.") not in answered:
+            yield finding
 
 
 @functools.cache
@@ -50,6 +59,20 @@ def _shape(service: str, operation: str) -> Any:
     import botocore.session  # type: ignore[import-untyped]
 
     return botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
+
+
+@functools.cache
+def _answered(service: str, operation: str) -> frozenset[str]:
+    """Fields that only the answer to the same question has, such as an ARN and a time: people keep these too."""
+    import botocore.session
+
+    asked, listed = _ANSWERS.get(operation, ("", ""))
+    if not asked:
+        return frozenset()
+    model = botocore.session.get_session().get_service_model(service)
+    shape = model.operation_model(asked).output_shape
+    shape = shape.members[listed].member if listed else shape
+    return frozenset(shape.members) - frozenset(_shape(service, operation).members)
 
 
 def _finding(where: str, value: Any, words: str, source: Source) -> Finding:

@@ -17,6 +17,7 @@ from simlib.platforms.descriptors.reading import Fields, Notes, Renamed, built, 
 from simlib.platforms.limits import Finding
 from simlib.serving import BatchTransform, Interruptible, RealTime, ReplicaTracking, Variant
 
+SDK = "google-cloud-aiplatform 2.7.0, Endpoint.deploy"
 PROTO = "google-cloud-aiplatform 2.7.0, machine_resources.py and endpoint.py"
 _METRICS = {
     "cpu/utilization": "WorkerUtilization",
@@ -29,7 +30,7 @@ _WRAPPERS = (
 )  # fmt: skip
 _SAYS_NOTHING = (
     "display_name", "deployed_model_display_name", "id", "name", "model", "model_id", "endpoint", "endpoint_id", "sync",
-    "traffic_split", "automatic_resources", "project", "location", "region", "service_account",
+    "traffic_split", "traffic_percentage", "automatic_resources", "project", "location", "region", "service_account",
     "create_time", "dedicated_endpoint_enabled", "client_connection_config",
 )  # fmt: skip
 _OF_A_JOB = (
@@ -121,7 +122,7 @@ def build(
             raise ParameterError(f"read_deployment: source holds {len(parts)} batch predictions; give one.")
         return _batch(Fields(parts[0].found, parts[0].where, notes, given), model, notes), wrong
     read = [_deployed(Fields(part.found, part.where, notes, given), k, model, notes) for k, part in enumerate(online)]
-    weights = _weights(Fields(online[0].around, "", notes, given), read, wrong)
+    weights = _traffic(online, read, notes, given, wrong)
     variants = tuple(
         Variant(
             each.variant.name,
@@ -185,7 +186,7 @@ def _deployed(found: Fields, k: int, model: ModelProfile, notes: Notes) -> _Depl
     found.ignoring(*_SAYS_NOTHING)
     count = max(lowest, resources.whole("initial_replica_count", 1) if lowest == 0 else lowest)
     variant = built(found.where, lambda: Variant(name, model, instance_type=kind, initial_instance_count=count))
-    ids = tuple(str(found.found[key]) for key in ("id", "display_name") if key in found)
+    ids = tuple({name, *(str(found.found[key]) for key in ("id", "display_name", "deployed_model_id") if key in found)})
     return _Deployed(variant, ids, scaling, less)
 
 
@@ -355,7 +356,37 @@ def _sleep(resources: Fields) -> dict[str, Any]:
     return made
 
 
-def _weights(around: Fields, read: list[_Deployed], wrong: list[Finding]) -> list[float]:
+def _traffic(
+    online: list[Part], read: list[_Deployed], notes: Notes, given: Mapping[str, Any], wrong: list[Finding]
+) -> list[float]:
+    """Each model's share [%]: of the last split that is given, or the SDK's percentages, one deploy after another."""
+    around = [Fields(part.around, "", notes, given) for part in online]
+    splits = [k for k, each in enumerate(around) if each.found.get("traffic_split")]
+    asked = [each for each in around if "traffic_percentage" in each]
+    for each in asked:
+        if not 0 <= (share := each.number("traffic_percentage")) <= 100:
+            raise ParameterError(
+                f"read_deployment: {each.name('traffic_percentage')}={share:g} should be from 0 to 100."
+            )
+    if any("traffic_split" in each for each in asked):
+        words = "traffic_percentage and traffic_split are both given; the SDK takes one, and the split is read."
+        wrong.append(Finding("weight", "traffic_percentage", asked[0].found["traffic_percentage"], words, "V", SDK))
+    if not asked or splits:
+        last = splits[-1] if splits else 0
+        itself = last if "deployed_models" not in around[last].found else None  # "0" in a request to deploy
+        return _weights(around[last], read, wrong, itself)
+    if len(read) == 1:
+        if around[0].number("traffic_percentage") < 100:
+            notes.assume("traffic_percentage: the rest goes to other models: only this model's traffic is simulated")
+        return [1.0]
+    weights: list[float] = []
+    for each in around:
+        share = each.number("traffic_percentage", 0.0 if weights else 100.0)
+        weights = [weight * (1 - share / 100) for weight in weights] + [share if weights else 100.0]
+    return weights
+
+
+def _weights(around: Fields, read: list[_Deployed], wrong: list[Finding], itself: int | None) -> list[float]:
     split = around.found.get("traffic_split")
     if isinstance(split, str):
         pairs = re.findall(r"([\w-]+)\s*[=:]\s*(\d+)", split.replace('"', ""))
@@ -385,12 +416,18 @@ def _weights(around: Fields, read: list[_Deployed], wrong: list[Finding]) -> lis
                 f"{shares.where}: {', '.join(elsewhere)} is deployed elsewhere: only this model's traffic is simulated"
             )
         return [1.0]
-    weights = [float(sum(of_each[key] for key in each if key in of_each)) for each in ids]
+    weights = [
+        float(sum(of_each[key] for key in (*each, *(("0",) if k == itself else ())) if key in of_each))
+        for k, each in enumerate(ids)
+    ]
     if not any(weights):
         raise ParameterError(
             f"read_deployment: traffic_split={shortly(dict(split))} names none of the deployed models: "
-            f"{', '.join(each.ids[0] if each.ids else each.variant.name for each in read)}."
+            f"{', '.join(each.variant.name for each in read)}."
         )
+    named = {name for each in ids for name in each} | ({"0"} if itself is not None else set())
+    for key in (key for key in of_each if key not in named and of_each[key]):
+        around.notes.unread.append(f"{shares.name(key)}: no deployed model of the source is called that")
     return weights
 
 
