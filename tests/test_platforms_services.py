@@ -62,13 +62,13 @@ def test_classes_are_learned_and_counted_in_one_statement(house: platforms.Wareh
 
 def test_a_statement_is_billed_by_the_columns_it_reads() -> None:
     """Neither WHERE nor LIMIT makes it cheaper; fewer columns do.  8 bytes a number, 10 MB a table at least."""
-    many = pd.DataFrame(np.zeros((2_000_000, 2)), columns=["a", "b"])
+    many = pd.DataFrame(np.zeros((1_300_000, 2)), columns=["a", "b"])
     house = platforms.Warehouse(many=many)
     for sql in ("SELECT a, b FROM many LIMIT 1", "SELECT a FROM many WHERE a > 1", "SELECT 1"):
         house.query(sql)
-    assert house.jobs["mb"].tolist() == [32.0, 16.0, 0.0]
+    assert house.jobs["mb"].tolist() == pytest.approx([20.8, 10.4, 0.0])
     per_tib = pricing.price("bigquery", "on-demand-query", region="us", platform="gcp").usd
-    assert house.jobs["usd"][0] == pytest.approx(32e6 / 2**40 * per_tib)
+    assert house.jobs["usd"][0] == pytest.approx(20.8e6 / 2**40 * per_tib)
     assert house.jobs["note"].str.contains("unverified").all()
 
 
@@ -104,8 +104,8 @@ def test_a_search_keeps_its_budget_and_its_best() -> None:
     assert (found.tried["best"] == found.tried["score"].cummax()).all()
     assert found.searched_score == found.tried["score"].max()
     assert found.held_out_score > 0.8
-    again = platforms.automl(load_iris(as_frame=True).frame, label="target", node_hours=0.65, seed=2)
-    pd.testing.assert_frame_equal(again.tried, found.tried)
+    again = platforms.automl(load_iris(as_frame=True).frame, label="target", node_hours=0.35, seed=2)
+    pd.testing.assert_frame_equal(again.tried, found.tried.head(3))
 
 
 def test_the_best_of_many_looks_better_than_it_is() -> None:
@@ -114,7 +114,7 @@ def test_the_best_of_many_looks_better_than_it_is() -> None:
     for seed in range(6):
         rng = np.random.default_rng(seed)
         noise = pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc")).assign(y=rng.integers(0, 2, 120))
-        found = platforms.automl(noise, label="y", node_hours=0.8, seed=seed)
+        found = platforms.automl(noise, label="y", node_hours=0.5, seed=seed)
         searched.append(found.searched_score)
         held_out.append(found.held_out_score)
     assert np.mean(searched) > 0.53

@@ -181,7 +181,6 @@ def test_the_cluster_that_a_batch_deployment_names() -> None:
     ("source", "told"),
     [
         (AZURE + "scale_settings: {type: default, max_instances: 3}\n", "scale_settings.max_instances"),
-        ({"machine_type": "n1-standard-4", "traffic_percentage": 50}, "traffic_percentage"),
         ({"machine_type": "n1-standard-4", "starting_replica_count": 2, "generate_explanation": True}, "explanation"),
     ],
 )

@@ -289,12 +289,13 @@ def _existing_cloud(company: Company) -> Cells:
 def _tools_at_home(company: Company) -> Cells:
     if not company.tools:
         return dict.fromkeys(PLATFORMS, (0.0, "no tool ticked"))
-    home = tools().set_index("tool")["home"]
+    home, doubt = (tools().set_index("tool")[name] for name in ("home", "note"))
     cells: Cells = {}
     for p in PLATFORMS:
         inside = [name for name in company.tools if home[name] == CLOUD_OF[p]]
         share = len(inside) / len(company.tools)
-        cells[p] = (share, f"{len(inside)} of {len(company.tools)} at home{': ' if inside else ''}{', '.join(inside)}")
+        told = ", ".join(f"{name}{f' ({doubt[name]})' if doubt[name] else ''}" for name in inside)
+        cells[p] = (share, f"{len(inside)} of {len(company.tools)} at home{': ' if inside else ''}{told}")
     return cells
 
 
@@ -337,7 +338,9 @@ def _cost(comparison: "Comparison") -> Cells:
     for p in PLATFORMS:
         row: Any = table.loc[p]
         usd, keeps = float(row["usd"]), bool(row["keeps"])
-        words = f"{usd:,.4g} dollars" if keeps else f"does not keep what is asked: {row['broken']}"
+        bill = comparison.bills[comparison.bills["platform"] == p]
+        doubt = f" (prices {UNVERIFIED})" if bill["note"].str.contains(UNVERIFIED).any() else ""
+        words = f"{usd:,.4g} dollars{doubt}" if keeps else f"does not keep what is asked: {row['broken']}"
         cells[p] = (float(kept.min() / usd) if keeps else 0.0, words)
     return cells
 

@@ -20,7 +20,7 @@ UNVERIFIED = "unverified"
 _OF_A_FEATURE = ("feature", "platform", "status", "text", "publisher", "source", "as_of", "mark")
 
 
-def _marked(table: pd.DataFrame) -> pd.DataFrame:
+def marked(table: pd.DataFrame) -> pd.DataFrame:
     """The table with a column that says which rows are not verified."""
     return table.assign(note=["" if mark == "V" else UNVERIFIED for mark in table["mark"]])
 
@@ -29,7 +29,7 @@ def _marked(table: pd.DataFrame) -> pd.DataFrame:
 def _features() -> pd.DataFrame:
     """The session's six rows first, with what is true of them today, then the others."""
     session = read_table("slides.csv").rename(columns={"criterion": "feature", "fact_2026": "text"})
-    return _marked(pd.concat([session[list(_OF_A_FEATURE)], read_table("features.csv")], ignore_index=True))
+    return marked(pd.concat([session[list(_OF_A_FEATURE)], read_table("features.csv")], ignore_index=True))
 
 
 @checked
@@ -95,7 +95,7 @@ def since_the_slides(platform: Platform | None = None) -> pd.DataFrame:
 
     `runs` names functions of simlib; `platforms` and the other packages have them under these names.
     """
-    found = _marked(read_table("slides.csv"))
+    found = marked(read_table("slides.csv"))
     return found if platform is None else found[found["platform"] == platform].reset_index(drop=True)
 
 
@@ -109,5 +109,5 @@ def services(platform: Platform | None = None) -> pd.DataFrame:
         service, platform, what, status, today, like_sagemaker (its counterpart on SageMaker, "" for SageMaker's own),
         publisher, source, as_of, mark, runs, and note: "unverified" unless the mark is V.
     """
-    found = _marked(read_table("services.csv"))
+    found = marked(read_table("services.csv"))
     return found if platform is None else found[found["platform"] == platform].reset_index(drop=True)

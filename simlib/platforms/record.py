@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from simlib.parameters import ParameterError
 from simlib.platforms.choice import NAMES, OFFERED, Decision
+from simlib.platforms.features import features, services
+from simlib.platforms.stack import tools
 from simlib.pricing import CATALOG_DATE
 
 if TYPE_CHECKING:
@@ -262,6 +264,8 @@ def _doubts(decision: Decision) -> Iterator[Piece]:
     doubted = decision.reasons.apply(lambda column: column.str.contains("unverified")).to_numpy().sum()
     if doubted:
         lines.append(f"{doubted} of {decision.reasons.size} cells rest on facts that are unverified; they say so.")
+    if facts := list(_facts(decision)):
+        lines.append(f"Where the facts are from: {'; '.join(facts)}.")
     if decision.comparison is not None:
         asked, assumed = decision.comparison.asked, decision.comparison.assumptions
         for name, percent in asked.discounts.items():
@@ -274,6 +278,19 @@ def _doubts(decision: Decision) -> Iterator[Piece]:
         lines.append(f"Not documented by the platforms, so assumed: {named}.")
     lines.append("Marks: V read in the vendor's text, S second-hand, D derived, U uncertain, A the team's assumption.")
     yield _list(lines)
+
+
+def _facts(decision: Decision) -> Iterator[str]:
+    """The source, date and mark of each feature and service that was asked for, and of each tool."""
+    company, offered, owned = decision.company, features(), services()
+    for name in dict.fromkeys((*company.needs, *company.knows)):
+        rows = offered[offered["feature"] == name]
+        rows = rows if len(rows) else owned[owned["service"] == name]
+        told = [f"{NAMES[row.platform]}: {row.source}, {row.as_of}, {row.mark}" for row in rows.itertuples()]
+        yield f"{name} ({' | '.join(told)})"
+    homes = tools()
+    for tool in homes[homes["tool"].isin(company.tools)].itertuples():
+        yield f"{tool.tool} ({tool.publisher}: {tool.source}, {tool.as_of}, {tool.mark})"
 
 
 # --- two ways to write it --------------------------------------------------------------------------------------------

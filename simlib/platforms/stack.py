@@ -14,6 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from simlib.parameters import NonNegative, ParameterError, Text, checked, nearest
+from simlib.platforms.features import UNVERIFIED, marked
 from simlib.platforms.fields import PLATFORMS, Platform, read_table
 from simlib.pricing import price
 
@@ -24,8 +25,12 @@ _EGRESS = {"aws": ("aws", "us-east-1"), "google": ("gcp", "us-central1"), "azure
 
 @functools.cache
 def tools() -> pd.DataFrame:
-    """The tools that are known: tool, home (aws, google or azure), kind (data, calls, reports, code), source, mark."""
-    return read_table("stack.csv")
+    """The tools that are known.
+
+    Columns: tool, home (aws, google or azure), kind (data, calls, reports, code), publisher, source, as_of, mark, and
+    note: "unverified" unless the mark is V.
+    """
+    return marked(read_table("stack.csv"))
 
 
 @checked
@@ -47,7 +52,8 @@ def stack(
     -------
     DataFrame
         Index platform; at_home and elsewhere (names), hops, gb_per_month that cross, usd_per_month for them at the
-        price of the cloud they leave, and note: those prices are recalled, so "unverified" where they are used.
+        price of the cloud they leave, and note: those prices are recalled, so "unverified" where they are used, and so
+        is where some tools are at home.
 
     Raises
     ------
@@ -55,7 +61,9 @@ def stack(
         If a tool is not known.
     """
     known = tools()
-    home_of, kind_of = (dict(zip(known["tool"], known[what], strict=True)) for what in ("home", "kind"))
+    home_of, kind_of, note_of = (
+        dict(zip(known["tool"], known[what], strict=True)) for what in ("home", "kind", "note")
+    )
     for name in ticked:
         if name not in home_of:
             raise ParameterError(f"stack: there is no tool {name!r}; {nearest(name, home_of)}")
@@ -67,7 +75,8 @@ def stack(
         crossing = [*data, *((cloud, report_gb_per_month) for name in away if kind_of[name] == "reports")]
         usd = sum(gb * egress_usd_per_gb(leaves) for leaves, gb in crossing)
         home = ", ".join(name for name in dict.fromkeys(ticked) if name not in away)
-        note = "unverified" if usd else ""
+        doubted = [f"{name}: {UNVERIFIED}" for name in dict.fromkeys(ticked) if note_of[name]]
+        note = "; ".join([*([f"prices {UNVERIFIED}"] if usd else []), *doubted])
         rows.append((home, ", ".join(away), float(len(away)), float(sum(gb for _, gb in crossing)), float(usd), note))
     columns = ["at_home", "elsewhere", "hops", "gb_per_month", "usd_per_month", "note"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(PLATFORMS, name="platform"))

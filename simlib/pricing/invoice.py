@@ -129,8 +129,11 @@ def _line(meter: Meter, region: str, day: date) -> _Line:
     found = price(meter.service, meter.sku, region=meter.region or region, platform=meter.platform, as_of=day)
     if meter.unit != found.unit:
         raise ParameterError(f"invoice: {meter.sku} is priced per {found.unit}, not per {meter.unit}.")
-    source = f"{found.publisher}: {found.source}"
-    return _Line(item, meter.quantity, meter.unit, found.usd, source, found.as_of, found.mark, found.note, meter)
+    mark, source, note = found.mark, f"{found.publisher}: {found.source}", found.note
+    if meter.pays < 1:  # as sure as the assumption, and no surer than the list price
+        listed = f"list price {found.note or 'verified'}"
+        mark, source, note = "A", f"you, off the list price of {source}", f"discount your assumption; {listed}"
+    return _Line(item, meter.quantity, meter.unit, found.usd * meter.pays, source, found.as_of, mark, note, meter)
 
 
 def _free(bill: Sequence[_Line], tier: FreeTier, day: date) -> list[_Line]:

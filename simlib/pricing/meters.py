@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import SkipValidation
 
-from simlib.parameters import Count, Flag, NonNegative, ParameterError, Text, checked, config, nearest
+from simlib.parameters import Count, Flag, NonNegative, ParameterError, Share, Text, checked, config, nearest
 from simlib.pricing.catalog import services
 
 HOURS_PER_MONTH = 730
@@ -33,7 +33,8 @@ class Meter:
     """So much of one sku was used: `quantity` of its `unit`, as the bill counts it.
 
     `item` is the text on the bill (default: the sku); `region` overrides the invoice's; `unit_price` in US dollars
-    replaces the catalog's price, for what has no list price (a Marketplace fee, a contract).
+    replaces the catalog's price, for what has no list price (a Marketplace fee, a contract); `pays` is the share of the
+    list price that is left after a discount of yours.
     """
 
     service: Text
@@ -44,6 +45,7 @@ class Meter:
     platform: Text = "aws"
     region: Text | None = None
     unit_price: NonNegative | None = None
+    pays: Share = 1.0
 
 
 @checked

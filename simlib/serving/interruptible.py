@@ -57,9 +57,9 @@ class Interruptible:
 
 
 def priced(meter: pricing.Meter, sim: "Simulation", less: Interruptible | None) -> pricing.Meter:
-    """What is used of a machine, at its lower price; the line names the list price that it is off."""
+    """What is used of a machine, at its lower price; the line names the list price, with its source and mark."""
     if less is None:
         return meter
     usual = pricing.price(meter.service, meter.sku, region=meter.region or sim.region, platform=meter.platform)
     words = f"{meter.item}, may be taken back: {100 * (1 - less.pays):.3g} % off {usual.usd:g}"
-    return replace(meter, item=words, unit_price=usual.usd * less.pays)
+    return replace(meter, item=words, pays=less.pays)

@@ -183,16 +183,24 @@ class TransformJobs(Served):
         self._tell("machine up", f"instance {machine.number}")
 
     def _work(self, job: Job, machine: Instance) -> Story:
-        """The container starts, the model is fetched and loaded, and the instance's files are worked through."""
+        """A machine, and those that come after it where it is taken back."""
+        following: Instance | None = machine
+        while following is not None:
+            following = yield from self._serve(job, following)
+
+    def _serve(self, job: Job, machine: Instance) -> Generator[simpy.Event, Any, Instance | None]:
+        """The container starts, the model is fetched and loaded, and the instance's files are worked through.
+
+        Returns the machine that comes after it, None where none does.
+        """
         env, part = self.sim.env, f"instance {machine.number}"
         taken_s = self._taken_s(machine)
         ready_s = env.now + self._draw(machine, "container_start") + self.deployment.getting_ready_s
         yield self._until(min(ready_s, taken_s))
         if job.ended_s < math.inf:  # the others were done before this one was ready
-            return
+            return None
         if taken_s < ready_s:
-            yield from self._replace(job, machine)
-            return
+            return (yield from self._replace(job, machine))
         machine.in_service_s = env.now
         mine = np.flatnonzero(job.instance == machine.number)
         self._tell("in service", part, _many(len(mine), "file"))
@@ -207,13 +215,13 @@ class TransformJobs(Served):
                     self._count_failed(job, f)
             yield self._until(min(last_s, taken_s))
             if job.ended_s < math.inf:
-                return
+                return None
             if taken_s < last_s:
-                yield from self._replace(job, machine)
-                return
+                return (yield from self._replace(job, machine))
             self._tell("out of files", part)
+        return None
 
-    def _replace(self, job: Job, machine: Instance) -> Story:
+    def _replace(self, job: Job, machine: Instance) -> Generator[simpy.Event, Any, Instance | None]:
         """The machine is taken back; another one comes, and begins again with what this one had in hand."""
         now = self.sim.env.now
         machine.draining_s = machine.gone_s = now
@@ -225,17 +233,18 @@ class TransformJobs(Served):
             job.lost += [(int(f), float(job.begin[f]), now) for f in in_hand]
             job.fate["done"][left], job.fate["given_up"][left], job.fate["timed_out"][left] = -np.inf, np.inf, False
         self._tell("taken back", f"instance {machine.number}", f"{_many(len(left), 'file')} left")
-        if not any(other.machine_up_s <= now < other.gone_s for other in job.machines):
+        if not any(other.machine_up_s <= now < other.gone_s for other in reversed(job.machines)):
             self._stop(job, "every machine was taken back at once: the job is cancelled")
-            return
+            return None
         fresh = Instance(len(self.instances), 0, now)
         self.instances.append(fresh)
         job.machines.append(fresh)
         job.instance[left] = fresh.number
         yield from self._launch(fresh)
-        if job.ended_s == math.inf:
-            fresh.machine_up_s = self.sim.env.now
-            yield from self._work(job, fresh)
+        if job.ended_s < math.inf:
+            return None
+        fresh.machine_up_s = self.sim.env.now
+        return fresh
 
     def _count_failed(self, job: Job, f: int) -> None:
         """Azure ML counts files, and a request may hold several."""
