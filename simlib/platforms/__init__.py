@@ -18,6 +18,7 @@ from simlib.platforms.designer import board, compose
 from simlib.platforms.features import differences, features, matrix, services, since_the_slides
 from simlib.platforms.fields import fields
 from simlib.platforms.limits import Finding, validate
+from simlib.platforms.nights import compare_batch
 from simlib.platforms.notebooks import notebook_month
 from simlib.platforms.profiles import Profile, choose_if, profiles
 from simlib.platforms.quota import instances_needed, quota_cores
@@ -45,6 +46,7 @@ __all__ = [
     "board",
     "choose_if",
     "compare",
+    "compare_batch",
     "compose",
     "decide",
     "differences",

@@ -35,6 +35,7 @@ from simlib.replications import Bar, Jobs, run_each
 from simlib.results import Run
 from simlib.serving import RealTime
 from simlib.workload import Workload
+from simlib.workload.counted import Files
 
 UTILIZATIONS = (0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 """Busy shares an autoscaler is set to keep, tried from the cheapest on."""
@@ -277,7 +278,16 @@ def compare(
     -------
     Comparison
         A platform without a price in that region is in `table` with the reason, and not in `deployments`.
+
+    Raises
+    ------
+    ParameterError
+        If the workload is of files that lie ready: `compare_batch` takes these.
     """
+    if isinstance(workload, Files):
+        raise ParameterError(
+            f"compare: workload={workload.name!r} is of files that lie ready; compare_batch prices a job over them."
+        )
     asked = Asked(
         workload,
         model,

@@ -75,8 +75,7 @@ def stack(
         crossing = [*data, *((cloud, report_gb_per_month) for name in away if kind_of[name] == "reports")]
         usd = sum(gb * egress_usd_per_gb(leaves) for leaves, gb in crossing)
         home = ", ".join(name for name in dict.fromkeys(ticked) if name not in away)
-        doubted = [f"{name}: {UNVERIFIED}" for name in dict.fromkeys(ticked) if note_of[name]]
-        note = "; ".join([*([f"prices {UNVERIFIED}"] if usd else []), *doubted])
+        note = UNVERIFIED if usd or any(note_of[name] for name in ticked) else ""
         rows.append((home, ", ".join(away), float(len(away)), float(sum(gb for _, gb in crossing)), float(usd), note))
     columns = ["at_home", "elsewhere", "hops", "gb_per_month", "usd_per_month", "note"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(PLATFORMS, name="platform"))
