@@ -182,7 +182,8 @@ def _comparison(question_id: str, predicted: Value, result: Value, unit: str) ->
 
 def _by_ratio(ratio: float, language: Language) -> str:
     near = "well judged" if 1 / 1.1 <= ratio <= 1.1 else "not far" if 1 / 2 <= ratio <= 2 else "surprise"
-    return say(near, language, ratio=_number(ratio, language))
+    which, times = ("times prediction", ratio) if ratio >= 1 else ("times result", 1 / ratio)
+    return say(near, language, ratio=say(which, language, ratio=_number(times, language)))
 
 
 def _how_to_commit(question_id: str, choices: list[Value] | None, unit: str, prompt: str) -> str:

@@ -88,7 +88,7 @@ def test_a_value_that_is_no_choice_is_one_sentence(home: Path) -> None:
     ("value", "answer", "words"),
     [
         (120, 286.0285, "Your prediction: 120 ms.  The result: 286 ms.\nA surprise: the result is 2.384 times"),
-        (300, 286.0285, "Well judged: the result is 0.9534 times"),
+        (300, 286.0285, "Well judged: your prediction is 1.049 times the result."),
         (200, 286.0285, "Not far: the result is 1.43 times"),
         (286, 286.0285, "Right on the spot!"),
         (0, 12.5, "The result is 12.5 ms higher than you thought."),

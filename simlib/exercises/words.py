@@ -93,17 +93,25 @@ WORDS: Words = {
         "en": "The result is {difference} lower than you thought.",
         "es": "El resultado es {difference} más bajo de lo que pensabas.",
     },
+    "times prediction": {
+        "en": "the result is {ratio} times your prediction",
+        "es": "el resultado es {ratio} veces tu predicción",
+    },
+    "times result": {
+        "en": "your prediction is {ratio} times the result",
+        "es": "tu predicción es {ratio} veces el resultado",
+    },
     "well judged": {
-        "en": "Well judged: the result is {ratio} times your prediction.",
-        "es": "Bien calculado: el resultado es {ratio} veces tu predicción.",
+        "en": "Well judged: {ratio}.",
+        "es": "Bien calculado: {ratio}.",
     },
     "not far": {
-        "en": "Not far: the result is {ratio} times your prediction.",
-        "es": "No está lejos: el resultado es {ratio} veces tu predicción.",
+        "en": "Not far: {ratio}.",
+        "es": "No está lejos: {ratio}.",
     },
     "surprise": {
-        "en": "A surprise: the result is {ratio} times your prediction.  That gap is what there is to learn here.",
-        "es": "Una sorpresa: el resultado es {ratio} veces tu predicción.  Esa distancia es lo que aquí se aprende.",
+        "en": "A surprise: {ratio}.  That gap is what there is to learn here.",
+        "es": "Una sorpresa: {ratio}.  Esa distancia es lo que aquí se aprende.",
     },
     # the quiz
     "quiz right": {"en": "Right.", "es": "Correcto."},
