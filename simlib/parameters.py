@@ -222,7 +222,10 @@ class one_sentence:
             return f"{self.owner}: {shortly(value)} has no name; write parameter=value, one of {names}."
         wanted = first["msg"].removeprefix("Input ").removeprefix("String ")
         wanted = wanted.replace("a dictionary or an instance of", "a")
-        if first["type"] == "sequence_str":
+        if first["type"] == "too_short":
+            least = first["ctx"]["min_length"]
+            wanted = f"should have at least {least} item{'' if least == 1 else 's'}"
+        if first["type"] in ("sequence_str", "tuple_type"):
             wanted = f"should be a list, such as [{value!r}]"
         return f"{self.owner}: {name}={shortly(value)} is not possible: it {wanted}{_hint(value, wanted)}."
 

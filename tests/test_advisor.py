@@ -1,6 +1,7 @@
 """The adviser: who is out and why, who is the smallest that keeps what is asked, and where the answer flips."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -304,6 +305,47 @@ def test_a_larger_photo_flips_the_decision_and_the_table_says_so() -> None:
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_no_machine_holds_is_out() -> None:
+    large = sl.ModelProfile("large", service=sl.constant(0.1), memory_mb=400_000)
+    assert _reasons(model=large)["real-time"] == _reasons(model=large)["asynchronous"] == ["memory_mb"]
+    out = sl.advise(
+        FEWER,
+        sl.ModelProfile("m", service=sl.constant(0.1), memory_mb=9000),
+        instance_type="ml.m5.large",
+        horizon_days=HOUR,
+        replications=1,
+    )
+    row = out.eliminated.set_index("option").loc["real-time"]
+    assert row["reason"] == "9000 MB loaded model > 8000 MB of ml.m5.large, the instance_type"
+    assert (row["value"], row["allowed"], row["mark"]) == (9000.0, 8000.0, "D")
+
+
+def test_nobody_who_calls_leaves_nothing_to_decide() -> None:
+    with pytest.raises(ParameterError, match="'calls' brings no request in the first 1 day, which are simulated"):
+        sl.advise(CALLS.between(1e8, 2e8), TAGGER, horizon_days=1)
+
+
+@pytest.mark.parametrize(
+    ("ask", "sentence"),
+    [
+        (lambda advice: advice.break_even([]), "requests_per_day=[] is not possible: it should have at least 1 item."),
+        (lambda advice: advice.break_even([0, 10]), "requests_per_day[0]=0 is not possible"),
+        (lambda advice: advice.break_even([math.nan]), "requests_per_day[0]=nan is not possible"),
+        (lambda advice: advice.break_even("many"), "it should be a list, such as ['many']"),
+        (lambda advice: advice.break_even(1000), "it should be a list, such as [1000]"),
+        (lambda advice: advice.sensitivity(0), "factor=0 is not possible"),
+        (lambda advice: advice.sensitivity(1), "factor=1 is not possible: it should be greater than 1"),
+        (lambda advice: advice.sensitivity("twice"), "factor='twice' is not possible"),
+    ],
+)
+def test_bad_input_to_what_follows_gets_one_sentence(ask: Callable[[Any], Any], sentence: str) -> None:
+    advice = sl.advise(FEWER, TAGGER, data_must_stay_local=True, max_p99_s=0.01, horizon_days=HOUR, replications=1)
+    with pytest.raises(ParameterError) as error:
+        ask(advice)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

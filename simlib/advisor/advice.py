@@ -2,20 +2,24 @@
 
 import html
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from simlib.advisor.candidates import Out, candidates
 from simlib.advisor.question import Question
 from simlib.advisor.trials import FIGURES, Candidate, Trials
 from simlib.intervals import interval
+from simlib.parameters import ParameterError, Positive, checked
 from simlib.replications import Bar
 
+Grid = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Factor = Annotated[Positive, Field(gt=1)]
 WITH_INTERVAL = {"usd": "usd", "p99_s": "p99"}
 PER_DAY = tuple(10.0**k for k in range(1, 7))
 SHOWN = ("usd", "usd_low", "usd_high", "p99_s", "error_rate", "keeps", "broken")
@@ -57,7 +61,8 @@ class Advice:
         others = self.ranking[self.ranking["keeps"]].iloc[1:]
         return self.best is not None and bool((others["more_low"] > 0).all())
 
-    def break_even(self, requests_per_day: Sequence[float] = PER_DAY) -> pd.DataFrame:
+    @checked
+    def break_even(self, requests_per_day: Grid = PER_DAY) -> pd.DataFrame:
         """Dollars over the horizon of the cheapest of each kind that keeps, by requests a day; NaN where none does.
 
         `attrs["flips"]` lists where another kind becomes the cheapest: (requests a day, kind below, kind above), to
@@ -67,7 +72,8 @@ class Advice:
 
         return over_traffic(self.question, requests_per_day)
 
-    def sensitivity(self, factor: float = 2.0) -> pd.DataFrame:
+    @checked
+    def sensitivity(self, factor: Factor = 2.0) -> pd.DataFrame:
         """The decision when one thing is smaller or larger by *factor*: traffic, work, sizes, wanted wait, keep-alive.
 
         Index (changed, times); columns best, usd, kind, and flips: whether the best is of another kind than now.
@@ -118,6 +124,11 @@ def _dollars(row: pd.Series) -> str:
 
 def answer(question: Question, *, replications: int | None, n_jobs: int | None, progress: bool | None) -> Advice:
     """Who is out, and the rest simulated under the same requests."""
+    if not question.requests:
+        raise ParameterError(
+            f"advise: workload={question.workload.name!r} brings no request in the first {question.sample_days:g} "
+            f"day{'' if question.sample_days == 1 else 's'}, which are simulated: there is nothing to decide."
+        )
     with closing(Bar(None, progress)) as bar:
         trials = Trials(question, replications=replications, n_jobs=n_jobs, bar=bar)
         kept, out = candidates(trials)

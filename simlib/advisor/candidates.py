@@ -23,7 +23,7 @@ from simlib.workload import Workload, files
 from simlib.workload.counted import Files
 
 LADDERS = {
-    False: ("ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge"),
+    False: ("ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.m5.12xlarge", "ml.m5.24xlarge"),
     True: ("ml.g5.xlarge", "ml.g5.2xlarge", "ml.g5.12xlarge"),
 }
 GB_PER_VCPU = {"c": 2.0, "t": 2.0, "m": 4.0, "g": 4.0, "r": 8.0, "p": 8.0}  # D: of most sizes of each family on EC2
@@ -60,7 +60,11 @@ def candidates(trials: Trials) -> tuple[list[Candidate], list[Out]]:
                 continue
             reasons = [*_of_the_devices(question)]
         else:
-            reasons = [*_of_the_team(question, kind), *_of_the_platform(question, kind)]
+            reasons = [
+                *_of_the_team(question, kind),
+                *_of_the_platform(question, kind),
+                *_of_the_machine(question, kind),
+            ]
         out += reasons
         if not reasons:
             kept += options(trials)
@@ -168,6 +172,23 @@ def _of_the_platform(question: Question, kind: Any) -> Iterator[Out]:
         yield Out(kind, limit.fact, found.value, limit.value, found.words, limit.source, limit.mark)
 
 
+def _of_the_machine(question: Question, kind: str) -> Iterator[Out]:
+    """A model that the memory of no machine of a fleet holds."""
+    name, _ = machine(question)
+    needs_mb, has_mb = question.model.memory_mb, _memory_mb(name)
+    if kind != "serverless" and needs_mb > has_mb:
+        which = "the largest that is tried" if question.instance_type is None else "the instance_type"
+        yield Out(
+            kind,
+            "memory_mb",
+            needs_mb,
+            has_mb,
+            f"{needs_mb:g} MB loaded model > {has_mb:g} MB of {name}, {which}",
+            f"{_gb_per_vcpu(name):g} GB a vCPU, as most sizes of the family have on EC2",
+            "D",
+        )
+
+
 # --- sizing ----------------------------------------------------------------------------------------------------------
 
 
@@ -179,11 +200,10 @@ def machine(question: Question) -> tuple[str, int]:
     """
     ladder = LADDERS[question.gpu] if question.instance_type is None else (question.instance_type,)
     for name in ladder:
-        vcpus = _vcpus(name)
-        room = int(1000 * vcpus * GB_PER_VCPU.get(name.removeprefix("ml.")[:1], 4.0) // question.model.memory_mb)
+        room = int(_memory_mb(name) // question.model.memory_mb)
         if room >= 1:
             break
-    return name, question.workers or (1 if question.gpu else max(1, min(vcpus, room)))
+    return name, question.workers or (1 if question.gpu else max(1, min(_vcpus(name), room)))
 
 
 def at_the_edge(question: Question) -> tuple[Devices, ...]:
@@ -201,6 +221,14 @@ def _on_device(question: Question, device: Devices) -> np.ndarray:
     if device.inference is not None:
         return device.inference.sample(len(question.durations), np.random.default_rng(question.seed))
     return question.durations * slowdown(device.kind, on=device.on)
+
+
+def _memory_mb(name: str) -> float:
+    return 1000 * _vcpus(name) * _gb_per_vcpu(name)
+
+
+def _gb_per_vcpu(name: str) -> float:
+    return GB_PER_VCPU.get(name.removeprefix("ml.")[:1], 4.0)
 
 
 def _vcpus(name: str) -> int:

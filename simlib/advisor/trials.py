@@ -108,6 +108,8 @@ def measure(question: Question, candidate: Candidate, run: Run) -> dict[str, flo
 
 def broken_by(question: Question, figures: dict[str, float]) -> list[str]:
     """What of the question does not hold with these *figures*, in words."""
+    if math.isnan(figures["p50_s"]):
+        return ["no request was answered"]
     asked = [
         ("p99_s", question.max_p99_s, "p99 {:.3g} s > {:g} s"),
         ("slowest_h", question.deadline_h, "the last answer after {:.3g} h > {:g} h"),
@@ -115,7 +117,7 @@ def broken_by(question: Question, figures: dict[str, float]) -> list[str]:
     found = [
         words.format(figures[name], most)
         for name, most, words in asked
-        if most is not None and not figures[name] <= most  # NaN: nothing was answered
+        if most is not None and not figures[name] <= most
     ]
     if not figures["error_rate"] <= question.errors_allowed:
         found.append(f"errors {100 * figures['error_rate']:.3g} % > {100 * question.errors_allowed:.3g} %")
