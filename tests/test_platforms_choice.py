@@ -121,6 +121,10 @@ def test_a_ticked_stack_hops_where_it_does_not_live() -> None:
         (lambda: platforms.Company(needs=("TPUz",)), "did you mean 'TPU"),
         (lambda: platforms.stack(("Exel",)), "there is no tool 'Exel'"),
         (lambda: platforms.decide(platforms.Company(), {"cloud": 1}), "weights has 'cloud'"),
+        (
+            lambda: platforms.decide(platforms.Company(), comparison=3),
+            "comparison=3 should be what platforms.compare gave",
+        ),
         (lambda: platforms.decide(platforms.Company(), {"cost": 1}), "no comparison"),
         (lambda: platforms.decide(platforms.Company(), {"project's needs": -1}), "at least 0"),
         (lambda: platforms.decide(platforms.Company(), dict.fromkeys(FACTORS, 0)), "all 0"),

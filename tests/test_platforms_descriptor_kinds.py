@@ -58,6 +58,11 @@ def test_what_a_transform_job_does_not_say_is_the_apis_default() -> None:
     assert (made.invocations_timeout_s, made.invocations_max_retries) == (600, 3)
 
 
+def test_a_number_of_transforms_that_cannot_be_is_named() -> None:
+    assert "max_concurrent_transforms=-2 is not possible" in said(JOB | {"MaxConcurrentTransforms": -2})
+    assert "SplitType='Page' is not simulated" in said(JOB | {"TransformInput": {"SplitType": "Page"}})
+
+
 def test_ack_writes_initialisms_in_capitals() -> None:
     config = """
 apiVersion: sagemaker.services.k8s.aws/v1alpha1

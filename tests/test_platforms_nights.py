@@ -34,6 +34,12 @@ def test_a_night_that_is_too_short_is_told() -> None:
     assert (table["instances"] == 4).all()
 
 
+def test_a_platform_without_a_price_there_is_out_with_the_reason() -> None:
+    table = platforms.compare_batch(NIGHT, SIX_MINUTES, due_hours=1, region="moon")
+    assert not table["keeps"].any()
+    assert table["note"].str.contains("no prices for a region 'moon'").all()
+
+
 def test_low_priority_is_azures_alone() -> None:
     usual = platforms.compare_batch(NIGHT, SIX_MINUTES, due_hours=1)
     less = serving.Interruptible(discount_percent=80, taken_per_day=0)

@@ -410,3 +410,7 @@ def test_a_map_of_winners_names_each_field() -> None:
     assert said == "The cheapest, field by field. Of 4 fields: a 2, b 1."
     assert [text.get_text() for text in axes().texts] == ["a", "b", "a", "none"]
     assert axes().get_xlabel() == "requests per day"
+    doubted = fields.rename_axis(columns="requests_per_day")
+    doubted.attrs["doubt"] = "some prices are unverified"
+    assert plots.winners(doubted).endswith("Some prices are unverified.")
+    assert axes().get_xlabel() == "requests per day (some prices are unverified)"

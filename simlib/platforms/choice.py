@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator
 
-from simlib.parameters import Count, ParameterError, Text, Whole, checked, config, nearest
+from simlib.parameters import Count, ParameterError, Text, Whole, checked, config, nearest, shortly
 from simlib.platforms.features import UNVERIFIED, features, services
 from simlib.platforms.fields import PLATFORMS, Platform
 from simlib.platforms.stack import CLOUD_OF, Cloud, tools
@@ -247,8 +247,14 @@ def decide(company: Company, weights: Mapping[Text, float] | None = None, *, com
     Raises
     ------
     ParameterError
-        If a weight is of no factor, negative or not finite, or if none is above 0.
+        If a weight is of no factor, negative or not finite, if none is above 0, or if the comparison is none.
     """
+    from simlib.platforms.comparison import (
+        Comparison,
+    )  # here, because a comparison names the platforms as this room does
+
+    if comparison is not None and not isinstance(comparison, Comparison):
+        raise ParameterError(f"decide: comparison={shortly(comparison)} should be what platforms.compare gave.")
     criteria = (*FACTORS, *((COST,) if comparison is not None else ()))
     shares = _shares(weights, criteria)
     cells = {name: _CELLS[name](company) for name in FACTORS}

@@ -28,9 +28,10 @@ from simlib.intervals import interval
 from simlib.model import ModelProfile, empirical
 from simlib.parameters import Count, Flag, ParameterError, Positive, Share, Text, Whole, checked, config
 from simlib.platforms.choice import NAMES
+from simlib.platforms.features import UNVERIFIED
 from simlib.platforms.fields import PLATFORMS, Platform
 from simlib.platforms.sizing import Hardware, enough, machines, sized
-from simlib.pricing import CATALOG_DATE, machine, region_of
+from simlib.pricing import CATALOG_DATE, machine, price, region_of
 from simlib.replications import Bar, Jobs, run_each
 from simlib.results import Run
 from simlib.serving import RealTime
@@ -203,7 +204,9 @@ class Comparison:
         for percent in percents:
             reduced = costs.assign(**{platform: costs[platform] * (1 - percent / 100)})
             rows[float(percent)] = reduced.apply(lambda usd: usd.idxmin() if usd.notna().any() else "", axis=1)
-        return pd.DataFrame(rows).T.rename_axis(index=f"percent off {platform}", columns="requests_per_day")
+        found = pd.DataFrame(rows).T.rename_axis(index=f"percent off {platform}", columns="requests_per_day")
+        found.attrs["doubt"] = costs.attrs.get("doubt", "")
+        return found
 
     def __str__(self) -> str:
         """The comparison in words."""
@@ -508,7 +511,9 @@ def _tornado(found: Comparison, change: float, progress: bool | None) -> pd.Data
         rows.append(
             (f"prices of {NAMES[found.best]}", times, bills.min(), str(bills.idxmin()), bills.idxmin() != found.best)
         )
-    return pd.DataFrame(rows, columns=["changed", "times", "usd", "best", "flips"]).set_index(["changed", "times"])
+    frame = pd.DataFrame(rows, columns=["changed", "times", "usd", "best", "flips"]).set_index(["changed", "times"])
+    frame.attrs["doubt"] = _doubt(found.asked)
+    return frame
 
 
 def _break_even(asked: Asked, per_day: Sequence[float], within: float | None, progress: bool | None) -> pd.DataFrame:
@@ -524,8 +529,24 @@ def _break_even(asked: Asked, per_day: Sequence[float], within: float | None, pr
     frame = pd.DataFrame.from_dict(rows, orient="index").sort_index().dropna(axis="columns", how="all")
     frame.index.name = "requests_per_day"
     frame.attrs["flips"] = [(math.sqrt(low * high), one, other) for low, high, one, other in flips]
+    frame.attrs["doubt"] = _doubt(asked)
     frame.attrs["brackets"] = [(low, high) for low, high, _, _ in flips]
     return frame
+
+
+def _doubt(asked: Asked) -> str:
+    """What a picture of the bills has to say of their prices; "" where all are verified."""
+    for one in machines(asked.hardware).values():
+        what = machine(one.name)
+        for sku, _, _ in what.parts:
+            place = region_of(what.platform, asked.region)
+            try:
+                found = price(what.service, sku, region=place, platform=what.platform)
+            except ParameterError:  # no price in that region: not in the picture
+                continue
+            if UNVERIFIED in found.note:
+                return f"some prices are {UNVERIFIED}"
+    return ""
 
 
 def _usd_at(asked: Asked, rate: float, bar: Bar) -> dict[Platform, float]:

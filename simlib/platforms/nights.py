@@ -11,6 +11,7 @@ number is chosen beforehand.  So the fewest that finish in time are looked for, 
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -59,7 +60,8 @@ def compare_batch(
     -------
     DataFrame
         Index platform, the cheapest in time first.  Columns: machine, instances, region, usd of one night, hours
-        until the last file is done, failed (files), keeps, and note: what is not verified of its prices.
+        until the last file is done, failed (files), keeps, and note: what is not verified of its prices, or why a
+        platform is out.
 
     Raises
     ------
@@ -70,20 +72,17 @@ def compare_batch(
         raise ParameterError(
             f"compare_batch: files={files.name!r} should be workload.files(…); `compare` takes callers."
         )
-    found = {
-        platform: _fewest(
-            functools.partial(_night, platform, one, files, model, region, seed, low_priority), due_hours, max_instances
-        )
-        for platform, one in machines(hardware).items()
-    }
-    table = pd.DataFrame.from_dict(
-        {
-            platform: (*night, night.hours <= due_hours and not night.failed, note)
-            for platform, (night, note) in found.items()
-        },
-        orient="index",
-        columns=list(COLUMNS),
-    ).rename_axis("platform")
+    rows: dict[Platform, tuple[Any, ...]] = {}
+    for platform, one in machines(hardware).items():
+        night = functools.partial(_night, platform, one, files, model, region, seed, low_priority)
+        try:
+            made, note = _fewest(night, due_hours, max_instances)
+        except ParameterError as error:  # no price in that region
+            reason = str(error).removeprefix("deploy: ").rstrip(".")
+            rows[platform] = (one.name, 0, region, math.nan, math.nan, 0, False, reason)
+            continue
+        rows[platform] = (*made, made.hours <= due_hours and not made.failed, note)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS)).rename_axis("platform")
     order = table.assign(late=~table["keeps"]).sort_values(["late", "usd"], kind="stable").index
     return table.loc[order]
 

@@ -59,11 +59,11 @@ def ranking(ranking: Ranking, *, title: Title = "") -> Words:
     return Words(f"{found}{': ' if told else ''}{told}.{grey}")
 
 
-def _dollars(ax: "Axes", usd: pd.Series) -> None:
+def _dollars(ax: "Axes", usd: pd.Series, doubt: str = "") -> None:
     """The axis of cost; logarithmic, in plain numbers, where one option costs more than ten times another."""
     from matplotlib.ticker import FuncFormatter
 
-    ax.set_xlabel("US dollars")
+    ax.set_xlabel(f"US dollars{doubt}")
     if (usd > 0).all() and usd.max() > 10 * usd.min():
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(_plain))
@@ -94,7 +94,8 @@ def break_even(costs: Costs, *, title: Title = "") -> Words:
         ax = new_figure(1, 1, height=4.0)[1][0, 0]
         for k, (_, usd) in enumerate(costs.items()):
             ax.plot(usd.index, usd, marker="o", ms=4, color=color_of(k), linestyle=line_of(k), clip_on=False)
-        ax.set(xscale="log", yscale="log", xlabel="requests a day", ylabel="US dollars", title=title or found)
+        ax.set(xscale="log", yscale="log", xlabel="requests a day", title=title or found)
+        ax.set_ylabel(f"US dollars{_doubt(costs)}")
         _name_the_ends(ax, costs)
         for at, _, _ in flips:
             ax.axvline(at, color=BLACK, linewidth=0.9, linestyle=":")
@@ -102,7 +103,18 @@ def break_even(costs: Costs, *, title: Title = "") -> Words:
             axis.set_major_formatter(FuncFormatter(_plain))
     show()
     first = "" if cheapest is None else f"Below, {cheapest} is the cheapest. " if told else ""
-    return Words((first + "; ".join(told) + "." if told else f"{found}.").strip())
+    return Words((first + "; ".join(told) + "." if told else f"{found}.").strip() + _doubted(costs))
+
+
+def _doubt(frame: pd.DataFrame) -> str:
+    """What an axis has to say of the prices behind a frame, which are not all verified; "" where they are."""
+    return f" ({frame.attrs['doubt']})" if frame.attrs.get("doubt") else ""
+
+
+def _doubted(frame: pd.DataFrame) -> str:
+    """The same as a sentence after others."""
+    doubt = str(frame.attrs.get("doubt", ""))
+    return f" {doubt[:1].upper()}{doubt[1:]}." if doubt else ""
 
 
 def _plain(value: float, _: object = None) -> str:
@@ -181,14 +193,14 @@ def tornado(changes: Changes, *, title: Title = "") -> Words:
         for label, marker, color in (("less", "o", GREEN), ("more", "o", ORANGE), ("flips", "X", RED)):
             ax.plot([], [], marker, color=color, label=label)
         ax.legend(loc="lower left", ncols=3)
-        _dollars(ax, changes["usd"].dropna())
+        _dollars(ax, changes["usd"].dropna(), _doubt(changes))
         ax.set(yticks=range(len(order)), yticklabels=order, title=title or found)
         ax.set_ylim(len(order) + 0.1, -0.7)
         ax.margins(x=0.15)
     show()
     changed: Any = zip(flips.index, flips["best"], strict=True)
     told = [f"{name} × {times:g}: {best or 'nothing keeps it'}" for (name, times), best in changed]
-    return Words(f"{found}{': ' if told else ''}{'; '.join(told)}.")
+    return Words(f"{found}{': ' if told else ''}{'; '.join(told)}.{_doubted(changes)}")
 
 
 Contributions = Annotated[pd.DataFrame, frame_like("contributions", "decision.contributions", numbers=[])]
@@ -250,13 +262,13 @@ def winners(winners: Winners, *, title: Title = "") -> Words:
                 ax.annotate(name or "none", (x, y), ha="center", va="center", fontsize=8.5)
         ax.set(xticks=range(winners.shape[1]), xticklabels=[_label(each) for each in winners.columns])
         ax.set(yticks=range(len(winners)), yticklabels=[_label(each) for each in winners.index])
-        ax.set(xlabel=_words(winners.columns.name), ylabel=_words(winners.index.name))
+        ax.set(xlabel=_words(winners.columns.name) + _doubt(winners), ylabel=_words(winners.index.name))
         ax.set_title(title or f"Fields won: {found}")
         ax.set_xlim(-0.5, winners.shape[1] - 0.5)
         ax.set_ylim(-0.5, len(winners) - 0.5)
         ax.grid(visible=False)
     show()
-    return Words(f"{title or 'The cheapest, field by field'}. Of {winners.size} fields: {found}.")
+    return Words(f"{title or 'The cheapest, field by field'}. Of {winners.size} fields: {found}.{_doubted(winners)}")
 
 
 def _label(value: Any) -> str:

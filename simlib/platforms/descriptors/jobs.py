@@ -42,7 +42,7 @@ def transform_job(found: Fields, model: ModelProfile) -> BatchTransform:
             model,
             instance_type=kind,
             instance_count=count,
-            max_concurrent_transforms=max(1, at_once),
+            max_concurrent_transforms=at_once or 1,
             max_payload_in_mb=payload,
             batch_strategy=strategy,
             split_type=split,  # type: ignore[arg-type]
