@@ -175,14 +175,15 @@ def _comparison(question_id: str, predicted: Value, result: Value, unit: str) ->
     if _number(predicted, language) == _number(result, language):
         return say("same number", language)
     if predicted > 0 and result > 0:
-        return _by_ratio(result / predicted, language)
+        return _by_ratio(predicted, result, language)
     difference = told(question_id, abs(result - predicted), unit)
     return say("higher" if result > predicted else "lower", language, difference=difference)
 
 
-def _by_ratio(ratio: float, language: Language) -> str:
-    near = "well judged" if 1 / 1.1 <= ratio <= 1.1 else "not far" if 1 / 2 <= ratio <= 2 else "surprise"
-    which, times = ("times prediction", ratio) if ratio >= 1 else ("times result", 1 / ratio)
+def _by_ratio(predicted: float, result: float, language: Language) -> str:
+    times = max(predicted, result) / min(predicted, result)
+    near = "well judged" if times <= 1.1 else "not far" if times <= 2 else "surprise"
+    which = "times prediction" if result >= predicted else "times result"
     return say(near, language, ratio=say(which, language, ratio=_number(times, language)))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_the_glossary_is_in_order() -> None:
     assert terms == sorted(terms, key=str.lower)
 
 
+@cache
 def texts() -> dict[str, str]:
     """What a student reads in each notebook and exercise: its text cells, and what its predictions ask."""
     found = {}

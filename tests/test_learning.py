@@ -91,6 +91,7 @@ def test_a_value_that_is_no_choice_is_one_sentence(home: Path) -> None:
         (300, 286.0285, "Well judged: your prediction is 1.049 times the result."),
         (200, 286.0285, "Not far: the result is 1.43 times"),
         (286, 286.0285, "Right on the spot!"),
+        (1e308, 1e-9, "A surprise: your prediction is inf times the result."),
         (0, 12.5, "The result is 12.5 ms higher than you thought."),
         (5, -1, "The result is 6 ms lower than you thought."),
         (1, 1234567.8, "The result: 1,235,000 ms."),
