@@ -294,6 +294,7 @@ def simulate(
     progress: Flag | None = None,
     region: Text = "us-east-1",
     replication: Whole = 0,
+    start: Annotated[str, PlainValidator(_moment)] = "2026-01-05T00:00Z",
     checkpoint: str | Path | None = None,
 ) -> "Run":
     """Serve *workload* with *deployment* for *hours* or *days*, and return what came of it.
@@ -307,6 +308,8 @@ def simulate(
     log : "auto" | "exact" | "folded"
         "exact" keeps every request; "folded" keeps counts a minute and latency histograms, whose percentiles are
         within 1 %; "auto" is exact up to 20 million expected requests.
+    start : str
+        What the calendar says at t = 0, as in `Simulation`.
     checkpoint : path or None
         A file that holds the run as it was at the end of its last day.  Where it exists, the run goes on from there,
         whatever stopped it, and ends with the same bytes; a longer run of the same may go on from it too.
@@ -336,7 +339,7 @@ def simulate(
         raise ParameterError(
             f"simulate: warm_up_hours={warm_up_hours!r} is not possible: in a folded run it should be whole hours."
         )
-    sim = Simulation(seed, region=region, replication=replication, log=log)
+    sim = Simulation(seed, start=start, region=region, replication=replication, log=log)
     endpoint = sim.deploy(deployment, workload)
     if checkpoint is not None:
         from simlib.checkpoint import run_with_checkpoints

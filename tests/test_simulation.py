@@ -212,6 +212,15 @@ def test_the_calendar():
     assert sl.Simulation().date().isoweekday() == 1  # a Monday
 
 
+def test_simulate_takes_the_calendar_too():
+    """A schedule at nine in Madrid comes an hour into a run that starts at eight there."""
+    nine = serving.ScheduledScaling("cron(0 9 * * ? *)", min_capacity=4, max_capacity=5, timezone="Europe/Madrid")
+    run = sl.simulate(endpoint(scaling=nine), CHAT, hours=2, seed=7, start="2026-03-02T08:00+01:00")
+    assert run.events.query("kind == 'capacity'")["time_s"].tolist() == [3600.0]
+    with pytest.raises(sl.ParameterError, match="start='noon' is not possible"):
+        sl.simulate(endpoint(), CHAT, hours=1, start="noon")
+
+
 def test_a_process_decides_on_the_clock():
     seen: list[tuple[float, float]] = []
 

@@ -4,6 +4,8 @@ A `Station` is what the SimPy side holds.  It loads chunks of requests as the cl
 enough before each step (so that the compiled code never has to ask), and names instances where lanes name places.
 """
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from simlib.serving.lanes import Lane
 from simlib.serving.tape import Tape
 
 CHUNK = 1 << 16
+_MANY = 100_000  # requests, from which on their tables are megabytes
 _LOG = ("log_times", "log_codes", "log_instance")
 EMPTY = np.empty(0)
 
@@ -145,6 +148,8 @@ class Station:
         worth of memory, or several.
         """
         del self.lane
+        if self.rows > _MANY:
+            _hand_back()
 
     def _load(self) -> None:
         while self._taken == len(self._block.arrivals):
@@ -455,6 +460,13 @@ class Station:
         for k in np.flatnonzero(taken):
             request = self.lane.requests[k]
             request["place"] = to[request["variant"]].get(int(request["place"]), NOBODY)
+
+
+def _hand_back() -> None:
+    """Freed memory goes back to the system, where the C library (glibc) would keep it for later."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim:
+        trim(0)
 
 
 def _columns(chunk: Chunk) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs the browse
 
 PATIENCE_S = 240  # for anything at all to happen, however busy the machine is
 RUN_ALL_S = 900
+_LOOK_EVERY_MS = 500  # the default is each frame, drawn for that: a third of the time of all these tests
 
 
 class Desk:
@@ -48,7 +49,7 @@ class Notebook:
         """Menu Run → Run All Cells, and wait until every cell has its number, or one has failed."""
         self.page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
         self.page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
-        self.page.wait_for_function(_ALL_RAN, timeout=1000 * RUN_ALL_S)
+        self.page.wait_for_function(_ALL_RAN, timeout=1000 * RUN_ALL_S, polling=_LOOK_EVERY_MS)
 
     def run(self, cell: "playwright.Locator") -> None:
         """Put the cursor into one cell and press Control+Enter."""
@@ -78,7 +79,7 @@ class Notebook:
 
     def wait_until_said(self, words: str, times: int) -> None:
         """Wait until the outputs say *words* so many times; a cell that runs again is empty for a moment."""
-        self.page.wait_for_function(_SAID, arg=[words, times])
+        self.page.wait_for_function(_SAID, arg=[words, times], polling=_LOOK_EVERY_MS)
 
     def picture(self, label: str) -> None:
         """A long picture of the whole notebook, where SIMLIB_SCREENSHOTS asks for it."""
