@@ -185,6 +185,13 @@ def test_a_run_of_one_second_is_billed_one_second():
     assert bill.attrs["total"] == pytest.approx(0.115 / 3600)
 
 
+def test_total_is_what_the_invoice_adds_up_to():
+    meters = [pricing.hosting_hours("ml.m5.large", 730.0), *pricing.data_processed(12.5, 0.5)]
+    assert pricing.total(meters, region="eu-west-1") == pricing.invoice(meters, region="eu-west-1").attrs["total"] > 0
+    with pytest.raises(ParameterError, match=r"ml\.m5\.lorge"):
+        pricing.total([pricing.hosting_hours("ml.m5.lorge", 1.0)])
+
+
 @pytest.mark.parametrize("wrong", [[-1.0], [math.nan], [math.inf], "abc", None])
 def test_a_duration_that_cannot_be(wrong):
     with pytest.raises(ParameterError, match="finite numbers"):

@@ -7,7 +7,7 @@
 """
 
 from simlib.pricing.catalog import CATALOG_DATE, Price, price, priced_on, retired, skus
-from simlib.pricing.invoice import FreeTier, SavingsPlan, invoice
+from simlib.pricing.invoice import FreeTier, SavingsPlan, invoice, total
 from simlib.pricing.machines import ContainerService, Machine, Owner, Use, container_seconds, machine, region_of
 from simlib.pricing.meters import (
     HOURS_PER_MONTH,
@@ -60,5 +60,6 @@ __all__ = [
     "serverless_seconds",
     "skus",
     "sns_requests",
+    "total",
     "vertex_nodes",
 ]

@@ -106,18 +106,36 @@ def invoice(
     """
     import pandas as pd
 
-    day = as_day(as_of)
-    if sum(isinstance(each, FreeTier) for each in assumptions) > 1:
-        raise ParameterError("invoice: assumptions should hold at most one FreeTier; its `months` says how long.")
-    bill = [_line(meter, region, day) for meter in meters]
-    for assumption in sorted(assumptions, key=lambda each: isinstance(each, SavingsPlan)):
-        bill += _free(bill, assumption, day) if isinstance(assumption, FreeTier) else _saved(bill, assumption, day)
+    bill = _bill(meters, region, as_day(as_of), assumptions)
     columns = {
         name: np.array([getattr(line, name) for line in bill], dtype=_DTYPES.get(name, object)) for name in COLUMNS
     }
     frame = pd.DataFrame(columns)
     frame.attrs["total"] = math.fsum(line.subtotal for line in bill)
     return frame
+
+
+@checked
+def total(meters: Sequence[Meter], *, region: Text = "us-east-1", as_of: SkipValidation[Day] = None) -> float:
+    """What `invoice` adds up to [US dollars], without making a frame of its lines: for curves of hundreds of bills.
+
+    Raises
+    ------
+    ParameterError
+        As `invoice`.
+    """
+    return math.fsum(line.subtotal for line in _bill(meters, region, as_day(as_of), ()))
+
+
+def _bill(
+    meters: Sequence[Meter], region: str, day: date, assumptions: Sequence[FreeTier | SavingsPlan]
+) -> "list[_Line]":
+    if sum(isinstance(each, FreeTier) for each in assumptions) > 1:
+        raise ParameterError("invoice: assumptions should hold at most one FreeTier; its `months` says how long.")
+    bill = [_line(meter, region, day) for meter in meters]
+    for assumption in sorted(assumptions, key=lambda each: isinstance(each, SavingsPlan)):
+        bill += _free(bill, assumption, day) if isinstance(assumption, FreeTier) else _saved(bill, assumption, day)
+    return bill
 
 
 def _line(meter: Meter, region: str, day: date) -> _Line:

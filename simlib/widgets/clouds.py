@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def platform_cost_map(per_day: int, work_s: float, hardware: Any, busy: float, off: int) -> Answer:
-    """Three runs of half an hour a platform, each scaled by its own engine; `platforms.compare` looks closer.
+    """Three runs of twenty minutes a platform, each scaled by its own engine; `platforms.compare` looks closer.
 
     *off* is the percent off the prices of Vertex AI, an assumption such as a commitment would give.
     """
     model = sl.ModelProfile("model", sl.lognormal(mean=work_s, cv=0.4), size_mb=300, load_seconds=5)
-    calls, hours = workload.poisson(rate=per_day / 86_400, name="calls"), 0.5
+    calls, hours = workload.poisson(rate=per_day / 86_400, name="calls"), 1 / 3
     figures: dict[str, list[float]] = {}
     for platform, machine in sizing.machines(hardware).items():
         first = sizing.enough(per_day / 86_400, model, machine, busy, 100)

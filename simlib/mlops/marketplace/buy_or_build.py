@@ -33,7 +33,7 @@ class Serving:
     def monthly_usd(self, requests_per_month: float, region: str) -> float:
         """What those instances cost in a month."""
         hours = self.instances(requests_per_month) * HOURS_PER_MONTH
-        return float(pricing.invoice([pricing.hosting_hours(self.instance_type, hours)], region=region).attrs["total"])
+        return pricing.total([pricing.hosting_hours(self.instance_type, hours)], region=region)
 
 
 @config

@@ -140,7 +140,7 @@ class Listing:
             answers_2xx=requests * success_share,
             months=1.0,
         )
-        return float(pricing.invoice(meters).attrs["total"]) if meters else 0.0
+        return pricing.total(meters)
 
     def why_not(self, deployment: Any, *, rollout: Any = None) -> str:
         """Why not, or nothing; *deployment* is a config of `serving`, or a word such as "batch"."""
