@@ -269,6 +269,20 @@ def test_a_retired_size_is_found_when_it_is_read() -> None:
     assert (found.words, found.mark) == ("Standard_NC6s_v3 was retired on 2025-09-30.", "V")
 
 
+def test_deployments_by_name_inside_their_endpoint_are_read() -> None:
+    """So did the CLI's first versions keep them in batch endpoints."""
+    compute = {"target": "azureml:cpu-cluster", "instance_count": 2}
+    endpoint = {
+        "$schema": "https://azuremlschemas.azureedge.net/latest/batchEndpoint.schema.json",
+        "name": "e",
+        "traffic": {"night": 100},
+        "deployments": {"night": {"model": "azureml:m:1", "compute": compute}},
+    }
+    assert "names a cluster, and not its VM size" in said(endpoint)
+    made = platforms.read_deployment(endpoint, model=MODEL, instance_type="Standard_DS3_v2").deployment
+    assert (made.instance_count, made.files_per_request) == (2, 10)
+
+
 def test_a_count_that_is_read_is_not_told_as_unread() -> None:
     """The CLI's first versions kept it in scale_settings."""
     old = {

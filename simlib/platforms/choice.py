@@ -251,7 +251,7 @@ def decide(company: Company, weights: Mapping[Text, float] | None = None, *, com
     """
     from simlib.platforms.comparison import (
         Comparison,
-    )  # here, because a comparison names the platforms as this room does
+    )  # here, because comparisons know this room
 
     if comparison is not None and not isinstance(comparison, Comparison):
         raise ParameterError(f"decide: comparison={shortly(comparison)} should be what platforms.compare gave.")

@@ -99,6 +99,8 @@ def _with_inner(kind: str, made: Mapping[str, Any]) -> list[Part]:
     if "mini_batch_size" in made:
         return [Part("batch", made)]
     inner, schema = made.get("deployments"), {"$schema": made.get("$schema", "")}
+    if isinstance(inner, Mapping):  # by name
+        inner = [{"name": own(name), **each} for name, each in inner.items() if isinstance(each, Mapping)]
     inner = [each for each in inner if isinstance(each, Mapping)] if isinstance(inner, list) else []
     return [Part(kind, made), *(Part(of, {**each, **schema}) for each in inner)]
 
@@ -243,8 +245,9 @@ def _with_weight(variant: Variant, weight: float) -> Variant:
 def _deployment(found: Fields, model: ModelProfile, wrong: list[Finding]) -> _Deployed:
     schema, kind = str(found.found.get("$schema", "")).lower(), str(found.found.get("type", "")).lower()
     if "kubernetes" in schema or "k8s" in schema or kind == "kubernetes":
+        says = "type=kubernetes" if kind == "kubernetes" else f"$schema={shortly(found.found.get('$schema'))}"
         raise ParameterError(
-            "read_deployment: type=kubernetes is not simulated: its nodes and their price are your own cluster's; "
+            f"read_deployment: {says} is not simulated: its nodes and their price are your own cluster's; "
             "describe them with serving.RealTime."
         )
     size = canonical_size(found.text("instance_type"))
