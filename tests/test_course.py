@@ -280,7 +280,7 @@ def test_the_sheet_answers_by_click() -> None:
     _, field, button, line = number.children
     field.value = "25"
     button.click()
-    assert line.value.startswith("No del todo: 2,78")
+    assert line.value.startswith("No del todo: 2,78. 120 / (80")
 
 
 # --- the poll -------------------------------------------------------------------------------------------------------

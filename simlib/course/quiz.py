@@ -154,7 +154,7 @@ def said(item: Item, given: str | float, language: Language) -> str:
     if item.judged(given, language):
         return f"{say('quiz right', language)} {text.why}"
     right = text.right or number_in(language, f"{item.answer:g}")
-    return f"{say('quiz wrong', language, right=right)} {text.why}"
+    return f"{say('quiz wrong', language, right=right.removesuffix('.'))} {text.why}"
 
 
 def printed(item: Item, language: Language) -> str:

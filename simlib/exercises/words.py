@@ -115,7 +115,7 @@ WORDS: Words = {
     },
     # the quiz
     "quiz right": {"en": "Right.", "es": "Correcto."},
-    "quiz wrong": {"en": "Not quite: {right}", "es": "No del todo: {right}"},
+    "quiz wrong": {"en": "Not quite: {right}.", "es": "No del todo: {right}."},
     # the poll of a class
     "poll answer": {"en": "simulated: {value}", "es": "simulado: {value}"},
     "poll no answer": {

@@ -49,7 +49,7 @@ def _draw(ax: "Axes", answer: Answer) -> None:
     ax.axhline(threshold, color=RED, linestyle="--", linewidth=1.2)
     top = max(1.3 * threshold, 1.25 * float(high.max()))
     ax.fill_between(days, 0, 0.06 * top * level, color=ORANGE, step="mid", linewidth=0)
-    label(ax, "distance to the baseline (band: 8 in 10 histories)", 1, float(high[:6].max()), BLUE)
+    label(ax, "distance to the baseline (band: 8 in 10 histories)", 1, float(high[:13].max()), BLUE)
     label(ax, "alarm above", 26.5, threshold, RED)
     ax.set(xlabel="day (orange: how far the drift has come)", ylabel="KS distance", xlim=(1, 30), ylim=(0, top))
 
