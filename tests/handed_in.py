@@ -143,6 +143,17 @@ def in_one_cell(notebook: Notebook) -> Notebook:
     }
 
 
+def before(question: str, *texts: str) -> Callable[[Notebook], Notebook]:
+    """Cells of the student's own, right above an answer."""
+
+    def change(notebook: Notebook) -> Notebook:
+        place = next(k for k, cell in enumerate(notebook["cells"]) if cell["id"] == f"{question}-answer")
+        own = [code(text) for text in texts]
+        return notebook | {"cells": [*notebook["cells"][:place], *own, *notebook["cells"][place:]]}
+
+    return change
+
+
 def twice(notebook: Notebook) -> Notebook:
     """Each cell a second time, under the same id."""
     return notebook | {"cells": [cell for each in notebook["cells"] for cell in (each, dict(each))]}
@@ -203,6 +214,9 @@ HONEST: dict[str, Work] = {
     # what became of the file
     "cells moved": changed(backwards),
     "own cells between": changed(with_cells(code("1 / 0"), code("scratch = [1, 2]"), code("%%bash\necho hello"))),
+    "given taken apart in a cell of one's own": changed(
+        before("q1", "a, b = given['a'], given['b']\n%matplotlib inline"), q1="total = a + b"
+    ),
     "no ids": changed(without_ids),
     "windows": changed(lines_of_windows),
     "sources as lists": changed(edit(sources_as_lists)),
@@ -332,6 +346,30 @@ HOSTILE: dict[str, Work] = {
         "import builtins\nbuiltins.__import__ = lambda *a, **k: 1 / 0\ndef root(x): return 1.0", status="?"
     ),
     "patched globals": q2("globals = locals = dict\ndef root(x): return 1.0"),
+    "globals of one's own": q2(
+        "class G(dict):\n    def get(self, *a): return lambda **k: 1.0\nglobals = G\ndef root(x): return 1.0"
+    ),
+    "an audit hook": q2(
+        "import sys\ndef hook(event, args):\n    if event == 'compile': raise RuntimeError\n"
+        "sys.addaudithook(hook)\ndef root(x): return 1.0",
+        status="?",
+    ),
+    "a tracer that changes values": q2(
+        "import sys\ndef trace(f, e, a):\n    if e == 'return': f.f_locals.update(value=2.0)\n    return trace\n"
+        "sys.settrace(trace)\ndef root(x): return 1.0"
+    ),
+    "limits taken down": q2(
+        "import resource as r\nfor k in (r.RLIMIT_NOFILE, r.RLIMIT_AS, r.RLIMIT_NPROC): r.setrlimit(k, (1, 1))\n"
+        "def root(x): return 1.0",
+        status="?",
+    ),
+    "every file closed": q2("import os\nos.closerange(3, 400)", status="?"),
+    "every process killed": q2("import os\nfor p in (1, os.getppid(), -1): os.kill(p, 9)", status="?"),
+    "its own hooks": q2(
+        "from IPython.display import publish_display_data as p\nM = 'application/vnd.simlib.answer+json'\n"
+        "about = {'question': 'q2', 'part': 'hidden', 'results': [{'value': 2.0}] * 4}\n"
+        "get_ipython().events.register('post_run_cell', lambda *a: p({M: about}))\ndef root(x): return 1.0"
+    ),
     "print patched": q2("import builtins\nbuiltins.print = lambda *a, **k: 1 / 0\ndef root(x): return 1.0"),
     "displays patched": q2(
         "import sys\nip = get_ipython()\nip.display_pub.publish = sys.displayhook = lambda *a, **k: None\n"
@@ -406,6 +444,18 @@ HOSTILE: dict[str, Work] = {
     "a policy that is true": Work({"q4": "policy = {'count': True}"}),
     "a policy of text": Work({"q4": "policy = {'count': '4'}"}),
     "a policy that is NaN": Work({"q4": "policy = {'count': float('nan')}"}),
+    "a policy that changes": Work(
+        {
+            "q4": "import itertools\nc = itertools.cycle([9, 4])\nclass P(dict):\n"
+            "    def items(self): return [('count', next(c))]\npolicy = P(count=30)"
+        }
+    ),
+    "a text that lies": Work(
+        {
+            "q3": "class S(str):\n    def __eq__(self, o): return True\n    def strip(self): return self\n"
+            "sign = lambda x: S(0)"
+        }
+    ),
     "a policy that is code": Work(
         {"q4": "class P(dict):\n    def __getitem__(self, k): return 1 / 0\npolicy = P(count=0.5)"}
     ),
@@ -422,12 +472,17 @@ HOSTILE: dict[str, Work] = {
         "import os\npids = [p for p in os.listdir('/proc') if p.isdigit() and p != str(os.getpid())]\n"
         "raise ValueError('LEAK' if pids else 'alone')"
     ),
+    "what the kernel was started with": q2(
+        "told = ' '.join(get_ipython().history_manager.input_hist_raw) + open('/proc/self/cmdline').read()\n"
+        "raise ValueError('LEAK' if 'hidden' in told or 'ipynb' in told else 'nothing')"
+    ),
     "reading its own memory": q2(
         "import re, ctypes\nctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"
         "found = 0\nfor line in open('/proc/self/maps'):\n    if ' rw' not in line: continue\n"
         "    low, high = (int(k, 16) for k in line.split()[0].split('-'))\n"
         "    try:\n        with open('/proc/self/mem', 'rb', 0) as memory:\n            memory.seek(low)\n"
-        "            found += len(re.findall(rb'return math[.]sqrt[(]x[)]|assert x >[=] 0', memory.read(high - low)))\n"
+        "            held = memory.read(high - low)\n"
+        "        found += sum(len(re.findall(p, held)) for p in (rb'return math[.]sqrt[(]x[)]', rb'assert x >[=] 0'))\n"
         "    except (OSError, OverflowError, ValueError): pass\n"
         "raise ValueError('LEAK' if found else 'nothing')"
     ),
@@ -500,6 +555,7 @@ ONLY_SHUT_IN = {
     *("fork bomb", "thread bomb", "memory in children", "memory without a process", "shared memory filled"),
     *("reading what is hidden", "reading other processes", "reading its own memory", "the parent traced"),
     *("namespaces of one's own", "rights by a thread of the kernel's", "the network", "names of the net"),
+    "every process killed",
     *("keeping hidden inputs", "writing to simlib", "writing everywhere", "a link out of the scratch"),
 }
 
@@ -507,7 +563,8 @@ ONLY_SHUT_IN = {
 # decide; everybody else's limit is so long that no busy machine reaches it.
 ENDLESS = {
     *(name for name, work in HOSTILE.items() if work.status == "timeout"),
-    *("patched numpy and json", "patched isinstance", "patched import", "the shell replaced"),
+    *("patched numpy and json", "patched isinstance", "patched import", "the shell replaced", "an audit hook"),
+    "limits taken down",
 }
 
 # Graded apart, with less room, so that filling it takes a moment only.

@@ -115,6 +115,12 @@ def test_a_link_inside_a_zip_is_refused(tmp_path):
     assert collect(tmp_path / "x.zip")[0].attempts[0].content is None
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among files")
+def test_a_pipe_is_refused_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "ana.ipynb")
+    assert [each.fault for submission in collect(tmp_path) for each in submission.attempts] == ["not a file"]
+
+
 def test_what_is_no_place_of_submissions_is_one_sentence(tmp_path):
     with pytest.raises(FileNotFoundError):
         collect(tmp_path / "nowhere")
@@ -188,6 +194,33 @@ def test_a_missing_answer_one_made_text_and_an_open_one(path, source):
     answers = answers_in(content(notebook), source)
     assert answers.states == {"q1": "missing", "q2": "text", "q3": "answered", "q4": "answered", "q5": "answered"}
     assert answers.texts["q5"].startswith("Because")
+
+
+@pytest.mark.parametrize("second", ["print(root(9))", "'hello'", "", "%timeit root(9)"])
+def test_of_an_answer_split_in_two_the_half_that_defines_it_counts(second, path, source):
+    notebook = handed_in(path, q2="def root(x): return half(x)")
+    first = next(cell for cell in notebook["cells"] if cell["id"] == "q2-answer")
+    notebook["cells"].append({**first, "id": "new", "source": second})
+    notebook["cells"].insert(0, {**first, "id": "newer", "source": "%matplotlib inline\nimport numpy as np"})
+    answers = answers_in(content(notebook), source)
+    assert answers.code["q2"] == "def root(x): return half(x)"
+    assert answers.cells_needed("q2") == []
+
+
+def test_what_an_answer_needs_of_ones_own_cells_is_found_to_the_end(path, source):
+    own = [
+        "if True:\n    def half(x): return np.sqrt(y(x)) / 2",
+        "half_a_thing = 3",
+        "%matplotlib inline\nimport numpy as np",
+        "1 / 0",
+        "def y(x): return x",
+        "from math import *",
+    ]
+    notebook = handed_in(path, q2="def root(x): return 2 * half(x)")
+    cells = [{"cell_type": "code", "metadata": {}, "source": text} for text in own]
+    notebook["cells"] = [*cells, *notebook["cells"]]
+    needed = answers_in(content(notebook), source).cells_needed("q2")
+    assert needed == [own[0], own[2], own[4], own[5]]
 
 
 def test_all_in_one_cell(path, source):

@@ -30,7 +30,7 @@ from tests.small_exercise import NAME, POINTS, SOLUTIONS, content, handed_in, wr
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="grading does not run on Windows")
 SEED = "secret"
 CELL_S = 60  # what no honest cell reaches, however busy the machine is
-APART = ((ENDLESS, sandbox.Limits(cell_s=2)), (GREEDY, sandbox.Limits(cell_s=CELL_S, resident_mb=512, output_mb=1)))
+APART = ((ENDLESS, sandbox.Limits(cell_s=1)), (GREEDY, sandbox.Limits(cell_s=CELL_S, resident_mb=512, output_mb=1)))
 SHUT_IN = sandbox.isolation().namespaces
 NAMES = ("=cmd|'C calc'!A0", "@ana", "José Ángel (1) ñ", "a" * 200, "new\nline", 'quo"te', "<b>bold", "-name")
 
@@ -93,6 +93,7 @@ def submissions(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive.writestr("../../pwned.ipynb", right)
         archive.writestr("bomb.ipynb", bytes(300 * 2**20))
     (folder / "untouched.ipynb").write_bytes(content(handed_in(path)))
+    os.mkfifo(folder / "pipe.ipynb")
     return folder
 
 
@@ -198,10 +199,11 @@ def test_one_row_a_submission(graded, submissions):
     assert sum(row["total"] == "10" for row in graded.rows.values()) == len(HONEST) + len(NAMES) + 2
 
 
-def test_links_zips_and_files_beside_the_notebook(graded):
+def test_links_pipes_zips_and_files_beside_the_notebook(graded):
     assert graded.rows["beside"]["total"] == "10"
     assert graded.rows["link"]["status"] == "refused"
     assert graded.rows["zipped"]["status"] == "refused"
+    assert graded.rows["pipe"]["status"] == "refused"
     assert graded.rows["untouched"]["reason"].startswith("q1: not attempted; q2: not attempted")
 
 

@@ -4,6 +4,7 @@ Nothing here knows what is expected, so nothing here is worth forging: whoever r
 """
 
 import builtins
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,16 +14,20 @@ from simlib.exercises.values import Plain, plain
 MIME = "application/vnd.simlib.answer+json"
 
 
-def hand_in_calls(
-    question: str, part: str, names: Mapping[str, Any], answer: str, cases: Sequence[Mapping[str, Any]]
-) -> None:
-    """Call the function *answer* with each case and publish what it returns, or the exception it raises."""
-    _publish(question, part, [_called(names.get(answer), case, part) for case in cases])
+def hand_in_calls(question: str, part: str, answer: str, cases: Sequence[Mapping[str, Any]]) -> None:
+    """Call the notebook's function *answer* with each case; publish what it returns, or the exception it raises."""
+    function = _names().get(answer)
+    _publish(question, part, [_called(function, case, part) for case in cases])
 
 
-def hand_in_value(question: str, part: str, names: Mapping[str, Any], answer: str) -> None:
-    """Publish the variable *answer*."""
-    _publish(question, part, [{"value": plain(names.get(answer))}])
+def hand_in_value(question: str, part: str, answer: str) -> None:
+    """Publish the notebook's variable *answer*."""
+    _publish(question, part, [{"value": plain(_names().get(answer))}])
+
+
+def _names() -> dict[str, Any]:
+    """What the notebook defines, whatever it calls `globals`."""
+    return sys._getframe(2).f_globals
 
 
 def _called(function: Any, case: Mapping[str, Any], part: str) -> dict[str, Plain]:

@@ -13,6 +13,7 @@ State = Literal["answered", "untouched", "missing", "text"]
 
 MOST_CELLS = 2_000
 LONGEST_ANSWER = 200_000
+IPYTHON_LINE = re.compile(r"^([ \t]*)[%!?].*$", re.M)
 
 
 class Unreadable(Exception):
@@ -32,9 +33,14 @@ class Answers:
     texts: dict[str, str] = field(default_factory=dict)  # of open questions
     own: list[str] = field(default_factory=list)  # the student's other code cells
 
-    def cells_defining(self, name: str) -> str:
-        """The student's own cells that define *name* at their top level."""
-        return "\n".join(text for text in self.own if name in _defined(text))
+    def cells_needed(self, question: str) -> list[str]:
+        """The student's own cells that the answer to *question* needs, and those that these need, in order."""
+        needed: set[int] = set()
+        wanted = _used(self.code.get(question, ""))
+        while more := {k for k, text in enumerate(self.own) if k not in needed and _defined(text) & (wanted | {"*"})}:
+            needed |= more
+            wanted |= {name for k in more for name in _used(self.own[k])}
+        return [self.own[k] for k in sorted(needed)]
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,9 @@ def answers_in(content: bytes, source: Source) -> Answers:
     used = set()
     for cell in source.cells:
         if cell.role == "answer":
-            found = _find(cells, cell.question)
             used |= {id(written) for written in cells if _belongs(written, cell.question)}
-            _take(answers, cell, found)
+            left_over = _take(answers, cell, _find(cells, cell.question), source.questions[cell.question].answer)
+            used -= {id(written) for written in left_over}
     if all(state == "missing" for state in answers.states.values()):
         raise Mismatch("no answer cell of this exercise")
     shown = {_normal(cell.text) for cell in source.cells if cell.is_code}
@@ -169,20 +175,26 @@ def _find(cells: list[_Written], question: str) -> list[_Written]:
     return found or [written for written in cells if written.is_code and _mark(question).search(written.text)]
 
 
-def _take(answers: Answers, cell: Cell, found: list[_Written]) -> None:
-    """Note the answer; of several (a cell that was copied) the last in which something was written."""
+def _take(answers: Answers, cell: Cell, found: list[_Written], name: str) -> list[_Written]:
+    """Note the answer, and give back what was written besides.
+
+    Of several cells (one was copied, or split) the last counts that defines *name*, what the question asks for.
+    """
     question = cell.question
     if not cell.is_code:
         gaps = {_normal(without_solution(cell.text, gap)) for gap in OPEN_STUB.values()}
         texts = [written.text for written in found if _normal(written.text) not in gaps]
         answers.states[question] = "answered" if texts else "untouched" if found else "missing"
         answers.texts[question] = "\n\n".join(texts)[:LONGEST_ANSWER]
-        return
+        return []
     code = [written for written in found if written.is_code and len(written.text) <= LONGEST_ANSWER]
-    written = [each.text for each in code if not _is_untouched(each.text, cell)]
-    if written:
-        answers.code[question] = written[-1]
+    written = [each for each in code if not _is_untouched(each.text, cell)]
     answers.states[question] = "answered" if written else "untouched" if code else "text" if found else "missing"
+    if not written:
+        return []
+    chosen = next((each for each in reversed(written) if name in _defined(each.text)), written[-1])
+    answers.code[question] = chosen.text
+    return [each for each in written if each is not chosen]
 
 
 def _is_untouched(text: str, cell: Cell) -> bool:
@@ -196,18 +208,30 @@ def _normal(text: str) -> str:
 
 
 def _defined(text: str) -> set[str]:
-    """The names that a cell defines at its top level."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    names = set()
-    for node in tree.body:
+    """The names that a cell defines, but not inside its functions; "*" where it imports all of something."""
+    names, waiting = set(), list(_parsed_code(text).body)
+    while waiting:
+        node: ast.AST = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names |= {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif not isinstance(node, ast.Lambda):
+            waiting += ast.iter_child_nodes(node)  # type: ignore[arg-type]
     return names
+
+
+def _used(text: str) -> set[str]:
+    """The names that a cell reads, anywhere in it."""
+    nodes = ast.walk(_parsed_code(text))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def _parsed_code(text: str) -> ast.Module:
+    """A cell's code without the lines that are IPython's alone; nothing where it is no Python."""
+    try:
+        return ast.parse(IPYTHON_LINE.sub(r"\1pass", text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])

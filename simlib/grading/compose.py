@@ -5,7 +5,7 @@ public part, which students are shown, can carry a hidden number.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,12 @@ class Composed:
             }
         )
 
+    def add_answer(self, text: str, question: str, before: Sequence[str], **more: Any) -> None:
+        """Append an answer, behind the cells that it needs."""
+        for own in before:
+            self.add(own, "own", **more)
+        self.add(text, "answer", question, **more)
+
     def _takes_in(self, text: str) -> bool:
         """Put *text* to the cell before, if that is nobody's either: each cell takes its while."""
         last = self.cells[-1] if self.cells else None
@@ -85,7 +91,7 @@ def compose(
     answers: Mapping[str, str],
     references: Mapping[Key, Results],
     only: Iterable[str] | None = None,
-    before: str = "",
+    before: Sequence[str] = (),
 ) -> Composed:
     """The notebook that runs *answers* (code by question; a missing one is left out) on the public and hidden cases.
 
@@ -100,21 +106,19 @@ def compose(
     only
         The questions to ask; all without it.  The answers of others are left out.
     before
-        Code of the student's other cells, to run ahead of the answers that need it.
+        The student's other cells that the answers need, to run ahead of each.
     """
     asked = {name: source.questions[name] for name in (only if only is not None else source.questions)}
     composed = Composed()
-    if before:
-        composed.add(before, "own")
     for cell in source.cells:
         if cell.role in ("shown", "given") and cell.is_code:
             composed.add(cell.text, cell.role)
         elif cell.role == "answer" and cell.question in asked and cell.question in answers and cell.is_code:
-            composed.add(answers[cell.question], "answer", cell.question)
+            composed.add_answer(answers[cell.question], cell.question, before)
         elif cell.role == "question" and cell.question in asked:
             _add_public(composed, asked[cell.question], references)
     _add_calls(composed, source, asked, hidden, references)
-    _add_givens(composed, source, asked, hidden, answers, references)
+    _add_givens(composed, source, asked, hidden, answers, references, before)
     return composed
 
 
@@ -146,6 +150,7 @@ def _add_givens(
     hidden: Cases,
     answers: Mapping[str, str],
     references: Mapping[Key, Results],
+    before: Sequence[str],
 ) -> None:
     values = [name for name, question in asked.items() if question.kind == "value"]
     for number, given in enumerate(hidden.givens if values else ()):
@@ -154,7 +159,7 @@ def _add_givens(
             if cell.role == "shown":
                 composed.add(cell.text, "shown")
             elif cell.question in values and cell.question in answers:
-                composed.add(answers[cell.question], "answer", cell.question, again=True)
+                composed.add_answer(answers[cell.question], cell.question, before, again=True)
         for name in values:
             _add_value(composed, asked[name], f"given {number}", references)
 
@@ -171,7 +176,7 @@ def _add_call(
 ) -> None:
     text = (
         "from simlib.exercises.handing_in import hand_in_calls\n"
-        f"hand_in_calls({asked.name!r}, {part!r}, globals(), {asked.answer!r}, {calls!r})"
+        f"hand_in_calls({asked.name!r}, {part!r}, {asked.answer!r}, {calls!r})"
     )
     _add_check(composed, text, asked, part, references)
 
@@ -179,7 +184,7 @@ def _add_call(
 def _add_value(composed: Composed, asked: Question, part: str, references: Mapping[Key, Results]) -> None:
     text = (
         "from simlib.exercises.handing_in import hand_in_value\n"
-        f"hand_in_value({asked.name!r}, {part!r}, globals(), {asked.answer!r})"
+        f"hand_in_value({asked.name!r}, {part!r}, {asked.answer!r})"
     )
     _add_check(composed, text, asked, part, references)
 

@@ -5,7 +5,6 @@ in a fresh kernel without it.  One that raised is tried once more on its own, so
 earlier cell took something away from it.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -142,9 +141,8 @@ def _run_all(
 
 
 def _run_alone(plan: Plan, answers: Answers, engine: Engine, slot: int, its: Mark) -> None:
-    """A question by itself, with those of the student's other cells that it asks for by name; keeps what is better."""
-    missing = re.search(r"NameError: name '(\w+)' is not defined", its.error)
-    before = answers.cells_defining(missing[1]) if missing else ""
+    """A question by itself, with those of the student's other cells that define what it lacks; keeps what is better."""
+    before = answers.cells_needed(its.question) if its.error.startswith("NameError") else []
     composed = compose(plan.source, plan.hidden, answers.code, plan.references, [its.question], before)
     outcomes = engine.run(composed, slot)
     alone = Mark(its.question, its.maximum)

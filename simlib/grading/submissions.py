@@ -116,11 +116,13 @@ def _in_folder(folder: Path) -> Iterator[_Found]:
             continue
         if path.is_dir():
             yield from [_Found((*parts, ""), None)] if len(parts) == 1 else []
+        elif not path.is_file():  # a pipe, say, which nobody writes to
+            yield _Found(parts, Attempt(path.name, (0.0, path.name), None, "not a file"))
         elif path.suffix.lower() == ".zip":
             yield from _in_zip(path, parts)
         elif path.suffix.lower() == ".ipynb":
             yield _Found(parts, _read_file(path))
-        elif path.is_file():
+        else:
             yield _Found(parts, None)
 
 

@@ -26,6 +26,8 @@ from simlib.grading.sandbox import adopt_orphans, descendants, dies_with_parent,
 USUAL = (
     *("pytest", "nbval.plugin", "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger"),
     *("IPython.core.completerlib", "IPython.extensions.storemagic", "matplotlib_inline.backend_inline"),
+    *("IPython.core.debugger", "IPython.core.oinspect", "IPython.core.logger", "tornado.platform.asyncio"),
+    *("stack_data", "pygments.formatters.terminal256"),  # for tracebacks
     *("matplotlib.pyplot", "pandas"),
     *("simlib.exercises.handing_in", "simlib.grading.nbval_plugin", "simlib.grading.judge"),
 )
