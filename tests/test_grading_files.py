@@ -388,6 +388,8 @@ def test_forgetting_leaves_nothing(tmp_path):
     write_table(tmp_path / "marks.csv", ["student"], [{"student": "ana"}, {"student": "ben"}])
     write_table(tmp_path / "similar.csv", ["question", "one", "other"], [{"one": ana, "other": ben}])
     write_table(records.private / "names.csv", ["student", "pseudonym"], [{"student": "ana", "pseudonym": ana}])
+    (tmp_path / "platform").mkdir()
+    (tmp_path / "platform" / "Grades.csv").write_text("ana;8,5")
     records.forget("ana")
     for path in tmp_path.rglob("*"):
         assert "ana" not in path.name

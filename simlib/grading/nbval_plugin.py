@@ -126,8 +126,12 @@ class SandboxedKernel(nbval.kernel.RunningKernel):
         self.looked_at = time.monotonic()
         self.km, self.kc = process, client
         client.start_channels(stdin=False, hb=False, control=False)
-        self.await_reply(client.kernel_info(), STARTUP_S)
-        self._ensure_iopub_up()
+        try:
+            self.await_reply(client.kernel_info(), STARTUP_S)
+            self._ensure_iopub_up()
+        except BaseException:
+            client.stop_channels()  # sockets left open would keep this process from ending
+            raise
 
     def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
         """Start a cell; the id of what will be replied to."""

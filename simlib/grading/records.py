@@ -128,6 +128,11 @@ class Records:
             if len(kept) < len(rows):
                 write_table(path, header, kept)
                 changed.append(path)
+        if changed:  # what was made for the platform holds everybody's; the next run makes it anew
+            made = [path for path in sorted((self.folder / "platform").glob("*")) if path.is_file()]
+            for path in made:
+                path.unlink()
+            changed += made
         return changed
 
 
