@@ -6,7 +6,7 @@ Each notebook runs whole in a kernel of its own, as a student's.  Seconds are CP
 else works on the machine.  Memory is the kernel's after the last cell: RSS counts pages it shares with other kernels,
 PSS counts these by share, and the peak is the highest RSS of all.  The slider's answer is measured inside the kernel,
 from the change of its value to the new picture.  ``--check`` fails where a notebook takes more than docs/classroom.md
-promises; ``--kernels N`` holds N kernels at once, each after notebook 02, and says what they take together.
+promises; ``--kernels N`` holds N kernels at once, each after notebook 00, and says what they take together.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def told(client: Any, code: str) -> str:
 
 def opened(path: Path) -> tuple[Any, Any]:
     """A kernel in which the notebook at *path* has run whole: its manager and its client."""
-    manager, client = start_new_kernel(kernel_name="python3")
+    manager, client = start_new_kernel(kernel_name="python3", cwd=os.environ["SIMLIB_HOME"])
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
             told(client, cell.source)
@@ -105,11 +105,11 @@ def table(paths: list[Path]) -> list[dict[str, Any]]:
 
 
 def at_once(kernels: int) -> None:
-    """Holds this many kernels, each with notebook 02 run, and prints what they take."""
+    """Holds this many kernels, each with notebook 00 run, and prints what they take."""
     held, found = [], []
     try:
         for _ in range(kernels):
-            held.append(opened(FOLDER / "02-real-time-endpoints.ipynb"))
+            held.append(opened(FOLDER / "00-start-here.ipynb"))
         for _, client in held:
             found.append(json.loads(told(client, MEMORY + "\nimport json\nprint(json.dumps(_memory()))")))
     finally:
@@ -126,12 +126,12 @@ def main() -> None:
     asked.add_argument("--check", action="store_true")
     asked.add_argument("--kernels", type=int, default=0)
     options = asked.parse_args()
-    if options.kernels:
-        at_once(options.kernels)
-        return
     with tempfile.TemporaryDirectory() as home:
-        os.environ["SIMLIB_HOME"] = home  # nobody's predictions
-        found = table(options.notebooks)
+        os.environ["SIMLIB_HOME"] = home  # nobody's predictions, and where notebooks write
+        if options.kernels:
+            at_once(options.kernels)
+            return
+        found = table([path.resolve() for path in options.notebooks])
     over = [each["notebook"] for each in found if each["cpu_s"] > MOST_CPU_S or each["rss_mb"] > MOST_MB]
     if options.check and over:
         sys.exit(f"more than {MOST_CPU_S} CPU seconds or {MOST_MB} MB: {', '.join(over)}")
