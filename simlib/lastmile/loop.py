@@ -9,6 +9,7 @@ Everything that decides is a SimPy process on one `Simulation`; the requests go 
 (folded); rows are made for captured requests only.
 """
 
+import gc
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -78,7 +79,9 @@ def run(
     seed, replication : int
         Same seed, same bytes; two policies under one seed meet the same customers.
     """
-    return lived(policy, world, faults, seed, replication).outcome()
+    outcome = lived(policy, world, faults, seed, replication).outcome()
+    gc.collect()  # a loop refers to itself all over: its rows would stay until Python looks for such rings
+    return outcome
 
 
 def lived(policy: Policy, world: World, faults: Sequence[Fault], seed: int, replication: int) -> "Loop":
