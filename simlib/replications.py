@@ -2,13 +2,12 @@
 
 A run is named by its deployment and the number of its replication, and these two alone decide its random numbers.  So
 it does not matter where or in which order runs are done: serial, parallel and on a cluster they give the same bytes.
-joblib does the parallel part, so its own switch, `joblib.parallel_config`, also sends them to a Dask cluster.
+`workers` does the parallel part.
 """
 
 import inspect
 import time
-import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -17,6 +16,7 @@ from pydantic import AfterValidator, Field
 from simlib.parameters import ParameterError, nearest, shortly
 from simlib.results import Run
 from simlib.simulation import SHOW_PROGRESS_AFTER_S, is_deployment, simulate
+from simlib.workers import all_done, how_many
 from simlib.workload import Workload
 
 if TYPE_CHECKING:
@@ -54,11 +54,6 @@ Deployments = Annotated[Any, AfterValidator(_named_and_serving)]
 Jobs = Annotated[Any, AfterValidator(_processes)]
 AtLeastTwo = Annotated[int, Field(strict=True, ge=2)]
 
-GIVE_UP_AFTER = 3
-"""How often in a row workers may be killed without a run finished in between."""
-
-# by name: neither loky's nor Dask's need be imported
-_WORKER_GONE = {"BrokenProcessPool", "KilledWorker", "FutureCancelledError", "CancelledError"}
 _OURS = ("deployment", "workload", "replication", "checkpoint")
 
 
@@ -109,7 +104,7 @@ def run_each(
         Where the runs are written down as they come; those that are in it are not made again.
     """
     count, shown = len(deployments) * len(replications), options.get("progress")
-    spread = count > 1 and _workers(n_jobs) > 1
+    spread = count > 1 and how_many(n_jobs) > 1
     # a single long run may show its own bar, if it is the only one at work
     settings = {**options, "progress": False if spread or shown is False else None}
     if spread:
@@ -126,7 +121,7 @@ def run_each(
     with closing(Bar(count, shown)) if bar is None else nullcontext(bar) as moving:
         if found:
             moving.step(len(found))
-        with closing(_all_done(owner, tasks, n_jobs if spread else 1)) as arriving:
+        with closing(all_done(owner, _one, tasks, n_jobs if spread else 1)) as arriving:
             for number, measured in arriving:
                 found[number] = measured
                 if ledger is not None:
@@ -155,58 +150,12 @@ def _known(
 
 
 def _one(
-    number: int,
-    measure: Callable[[Run], Measured],
-    deployment: Any,
-    workload: Workload,
-    replication: int,
-    settings: Options,
-) -> tuple[int, Measured]:
-    """One run, by its number in the list of tasks."""
+    measure: Callable[[Run], Measured], deployment: Any, workload: Workload, replication: int, settings: Options
+) -> Measured:
     run = simulate(deployment, workload, replication=replication, **settings)
     if run.partial:  # Ctrl-C: half a run is no replication
         raise KeyboardInterrupt
-    return number, measure(run)
-
-
-def _all_done(
-    owner: str, tasks: Mapping[int, tuple[Any, ...]], n_jobs: int | None
-) -> Generator[tuple[int, Any], None, None]:
-    """Each task's number and result, as they come.  What a worker that is killed had in hand is done by another."""
-    from joblib import Parallel, delayed
-
-    left, in_vain = dict(tasks), 0
-    while left:
-        before = len(left)
-        pool: Any = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-        finished = pool(delayed(_one)(number, *task) for number, task in list(left.items()))
-        try:
-            with warnings.catch_warnings(), closing(finished):
-                # a worker that has grown by a big run is replaced; joblib carries on, and so nothing need be said
-                warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
-                for number, result in finished:
-                    del left[number]
-                    yield number, result
-        except Exception as error:
-            if not _killed(error):
-                raise
-            in_vain = in_vain + 1 if len(left) == before else 0
-            if in_vain == GIVE_UP_AFTER:
-                raise ParameterError(
-                    f"{owner}: workers were killed {in_vain} times before one run was finished; "
-                    f"is there memory for n_jobs={n_jobs}?"
-                ) from None
-
-
-def _killed(error: Exception) -> bool:
-    """Whether it tells of a worker that is gone, and not of a fault in the work."""
-    return {kind.__name__ for kind in type(error).__mro__} & _WORKER_GONE != set()
-
-
-def _workers(n_jobs: Any) -> int:
-    from joblib import effective_n_jobs
-
-    return int(effective_n_jobs(n_jobs))
+    return measure(run)
 
 
 def _check_can_travel(owner: str, parts: Mapping[str, object]) -> None:

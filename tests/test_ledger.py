@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import simlib as sl
-from simlib import experiments, replications, serving, workload
+from simlib import experiments, replications, serving, workers, workload
 from simlib.parameters import ParameterError
 
 ROOT = str(Path(__file__).parents[1])
@@ -41,13 +41,13 @@ def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of the runs that are made from here on, in this process."""
     numbers: list[int] = []
-    one = replications._one
+    numbered = workers._numbered
 
     def counted(number: int, *task: Any) -> Any:
         numbers.append(number)
-        return one(number, *task)
+        return numbered(number, *task)
 
-    monkeypatch.setattr(replications, "_one", counted)
+    monkeypatch.setattr(workers, "_numbered", counted)
     return numbers
 
 

@@ -21,6 +21,7 @@ from simlib.grading.source import Source, read
 from simlib.grading.submissions import Attempt, Submission, collect
 from simlib.languages import Language
 from simlib.parameters import ParameterError
+from simlib.workers import all_done
 
 Rule = Literal["latest", "first", "best"]
 PINS = ("numpy", "pandas", "scipy", "simpy", "numba", "nbval", "pytest", "ipykernel")
@@ -146,19 +147,15 @@ def _grade_all(
     records: Records,
     progress: bool | None,
 ) -> None:
-    import joblib
     from tqdm.auto import tqdm
 
     engine = Engine(records.engine.resolve(), order.limits, source.imports())
-    plan = make_plan(source, seed, engine)
-    calls = (
-        joblib.delayed(_grade_one)(each, order, plan_parts(plan), made_from(each, order, source, seed), seed, slot)
+    plan = plan_parts(make_plan(source, seed, engine))
+    tasks = {
+        slot: (each, order, plan, made_from(each, order, source, seed), seed, slot)
         for slot, each in enumerate(to_do, start=1)
-    )
-    parallel = joblib.Parallel(
-        n_jobs=order.jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1
-    )
-    done = parallel(calls)
+    }
+    done = all_done("grade", _grade_one, tasks, order.jobs)
     for _ in tqdm(done, total=len(to_do), desc="grading", disable=None if progress is None else not progress):
         pass
 
