@@ -86,7 +86,7 @@ def test_no_writable_cache_is_a_warning(monkeypatch, tmp_path):
 def probed(monkeypatch, **result: object) -> list[doctor.Finding]:
     completed = SimpleNamespace(**({"returncode": 0, "stdout": "", "stderr": ""} | result))
     monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: completed)
-    return list(doctor.check_simulation(("RANDOM",)))
+    return list(doctor.check_simulations([["RANDOM"]]))
 
 
 def test_a_failing_simulation_is_broken_and_says_why(monkeypatch):

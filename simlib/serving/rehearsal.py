@@ -8,18 +8,22 @@ from simlib.model import ModelProfile, exponential
 from simlib.serving import Asynchronous, BatchTransform, Devices, Edge, RealTime, Serverless
 from simlib.simulation import simulate
 
-ROUTINGS = ("SHARED_QUEUE", "RANDOM", "LEAST_OUTSTANDING_REQUESTS")
+MODEL = ModelProfile("probe", service=exponential(mean=0.05))
+FEW = workload.poisson(rate=5)
+ROUTINGS: Any = ("SHARED_QUEUE", "RANDOM", "LEAST_OUTSTANDING_REQUESTS")
+KINDS: dict[str, tuple[Any, workload.Workload]] = {
+    **{routing: (RealTime(MODEL, initial_instance_count=2, routing=routing), FEW) for routing in ROUTINGS},
+    "serverless": (Serverless(MODEL), FEW),
+    "asynchronous": (Asynchronous(MODEL), FEW),
+    "edge": (Edge(MODEL, fleet=(Devices("rpi4", 1),)), FEW),
+    "batch": (BatchTransform(MODEL), workload.files(1, size_mb=1)),
+}
+"""A deployment and its work that use a lane each; endpoints by their routing."""
 
 
-def rehearse(routings: Sequence[str] = ROUTINGS) -> None:
-    """Simulate a little with each of *routings*; with all of them, also with every other deployment."""
-    model = ModelProfile("probe", service=exponential(mean=0.05))
-    few = workload.poisson(rate=5)
-    for routing in routings:
-        endpoint = RealTime(model, initial_instance_count=2, routing=routing)  # type: ignore[arg-type]
-        simulate(endpoint, few, hours=0.05, seed=1).summary()
-    if len(routings) == len(ROUTINGS):
-        others: tuple[Any, ...] = (Serverless(model), Asynchronous(model), Edge(model, fleet=(Devices("rpi4", 1),)))
-        for deployment in others:
-            simulate(deployment, few, hours=0.05, seed=1)
-        simulate(BatchTransform(model), workload.files(1, size_mb=1), seed=1)
+def rehearse(kinds: Sequence[str] = tuple(KINDS)) -> None:
+    """Simulate a little with each of *kinds*."""
+    for kind in kinds:
+        deployment, work = KINDS[kind]
+        length: dict[str, Any] = {} if kind == "batch" else {"hours": 0.05}  # a job ends by itself
+        simulate(deployment, work, seed=1, **length).summary()
