@@ -42,8 +42,9 @@ test: ## set up, then every check: lint, format, types, tests, lanes with bounds
 	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$PWD/.venv/numba-boundscheck" \
 		$(IN_VENV) -m pytest $(LANES) -n 2 --dist loadfile $(PYTEST_FLAGS)
 	@echo "== notebooks"
+	@: backwards, for the last ones take longest, and one process would end with them while the other has nothing to do
 	@SIMLIB_LANG=en SIMLIB_HOME="$$(mktemp -d)" $(IN_VENV) -m pytest --nbval --nbval-cell-timeout=120 -n 2 --dist loadscope \
-		notebooks $$(test ! -d solutions || echo solutions)
+		--no-loadscope-reorder $$(ls -r notebooks/*.ipynb) $$(test ! -d solutions || echo solutions)
 
 test-browser: ## the notebooks in a real browser (needs /usr/bin/chromium)
 	@venv=.venv extras='[test,browser,app]'; $(INSTALL)

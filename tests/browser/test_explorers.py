@@ -16,7 +16,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs the browse
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("explorers")]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from in_jupyterlab import Desk, Notebook
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the browser extra: make test-browser")
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((path.name for path in (ROOT / "notebooks").glob("*.ipynb")), reverse=True)  # the longest first
 
 pytestmark = pytest.mark.slow
 
