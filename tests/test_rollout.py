@@ -604,7 +604,7 @@ def test_nobody_is_lost_in_a_thousand_random_stories(told: dict[str, Any]) -> No
     sim.start(updates)
     for one in told["faults"]:
         sim.start(fault(*one))
-    for end in (300.0, 5000.0):
+    for end in (300.0, 3600.0):
         sim.run(until_s=end)
         endpoint.run.check()
     assert len(outcomes) == len(told["updates"]) or endpoint._updating is not None
@@ -620,7 +620,7 @@ def test_nobody_is_lost_in_a_thousand_random_stories(told: dict[str, Any]) -> No
         weights = endpoint.station.lane.variants["weight"]
         assert weights[endpoint.live].sum() == pytest.approx(1.0)
         assert weights.sum() == pytest.approx(1.0)
-        last = log[log["arrival_s"] > 4900]
+        last = log[log["arrival_s"] > 3500]
         assert last["variant"].isin([run.snapshot.variants[v] for v in endpoint.live]).all()
     counts = log["status"].value_counts()
     assert counts.sum() == len(log) == int(run.snapshot.tally[:, :, record.ARRIVED].sum())
