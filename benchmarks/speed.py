@@ -224,7 +224,7 @@ class Contestant(NamedTuple):
     name: str
     run: Callable[[Load], Starts | None]
     requests: int
-    required: float | None = None  # ratio to BASELINE (issue 2)
+    required: float | None = None  # ratio to BASELINE
     needs: str = "simpy"  # the package it needs
 
 

@@ -13,6 +13,9 @@ from tests.small_exercise import SOLUTIONS, content, handed_in
 
 Notebook = dict[str, Any]
 
+# Where code might look for what is hidden: what people keep, and this course itself.
+PLACES = ("/root", "/home", "/tmp", "/mnt", "/srv", str(Path(__file__).parents[1]))
+
 
 @dataclass(frozen=True)
 class Work:
@@ -464,7 +467,7 @@ HOSTILE: dict[str, Work] = {
     ),
     # --- leaking
     "reading what is hidden": q2(
-        "import os, glob\nfound = [p for top in ('/work', '/root', '/home', '/tmp', '/mnt', '/srv') for p in"
+        f"import os, glob\nfound = [p for top in {PLACES!r} for p in"
         " glob.glob(top + '/**/*.ipynb', recursive=True) + glob.glob(top + '/**/solutions', recursive=True)]\n"
         "raise ValueError('LEAK ' + ' '.join(found) if found else 'nothing to see')"
     ),

@@ -635,13 +635,31 @@ def test_a_folded_log_gives_the_same_table(log, capsys, monkeypatch):
         assert folded[name].to_numpy() == pytest.approx(exact[name].to_numpy(), rel=0.01)
 
 
+TELLS = """
+import pathlib, sys
+import simlib as sl
+from simlib.__main__ import main
+look = sl.Simulation._look
+
+def look_and_tell(sim, end, bar):
+    pathlib.Path(sys.argv[1]).touch()
+    return look(sim, end, bar)
+
+sl.Simulation._look = look_and_tell
+sys.exit(main(sys.argv[2:]))
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process alone")
-def test_ctrl_c_leaves_quietly(log):
-    command = [sys.executable, "-m", "simlib", "compare", "--trace", log, *MEAN, "--replications", 100_000]
+def test_ctrl_c_leaves_quietly(log, tmp_path):
+    """Pressed while it simulates, however long it took to come to that."""
+    flag = tmp_path / "simulates"
+    command = [sys.executable, "-c", TELLS, flag, "compare", "--trace", log, *MEAN, "--replications", 100_000]
     pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     listens = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # whatever a shell ignores
     with subprocess.Popen(list(map(str, command)), cwd=ROOT, text=True, preexec_fn=listens, **pipes) as process:
-        time.sleep(5)
+        while process.poll() is None and not flag.exists():
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 130

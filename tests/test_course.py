@@ -136,8 +136,8 @@ def test_the_glossary_as_a_page_is_in_the_alphabet_of_its_language() -> None:
         assert len(rows) == len(glossary.entries())
         assert {len(row) for row in rows} == {3}
         assert rows[0][0] == f"| **{first}**"
-    words = [row[0].strip("|* ") for row in rows]
-    assert words.index("límite, límite estricto") < words.index("linaje (trazabilidad)")
+    spanish = [row[0].strip("|* ") for row in rows]
+    assert spanish.index("límite, límite estricto") < spanish.index("linaje (trazabilidad)")
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)

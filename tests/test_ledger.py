@@ -155,12 +155,17 @@ class Deadly:
         return station(3).deploy(*args, **options)
 
 
-SLOW_S = 4.0
-
-
 class Slow:
+    """A deployment that takes until a flag is there; it gives up after a minute."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+
     def deploy(self, *args: Any, **options: Any) -> Any:
-        time.sleep(SLOW_S)
+        end = time.monotonic() + 60
+        while not self.flag.exists():
+            assert time.monotonic() < end, "the others should not have waited for the slow one"
+            time.sleep(0.05)
         return station(3).deploy(*args, **options)
 
 
@@ -177,23 +182,22 @@ def test_workers_that_are_killed_again_and_again_are_told(tmp_path: Path) -> Non
         experiments.replicate(Deadly(tmp_path / "flag", once=False), CALLS, n_jobs=2, **ASKED)
 
 
-def test_the_bar_moves_while_the_first_run_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    came: list[float] = []
+def test_the_bar_moves_while_the_first_run_is_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first run ends only when the bar has moved for all five others."""
+    flag, moved = tmp_path / "flag", [0]
     step = replications.Bar.step
 
     def told(bar: Any, runs: int = 1) -> None:
-        came.append(time.monotonic())
         step(bar, runs)
+        moved[0] += runs
+        if moved[0] == 5:
+            flag.touch()
 
     monkeypatch.setattr(replications.Bar, "step", told)
-    experiments.outcomes({"slow": Slow(), "three": station(3)}, CALLS, n_jobs=2, hours=0.05, replications=1)  # warm
-    came.clear()
-    many = {"slow": Slow(), **{f"{k}": station(k) for k in range(3, 8)}}
+    many = {"slow": Slow(flag), **{f"{k}": station(k) for k in range(3, 8)}}
     found = experiments.outcomes(many, CALLS, n_jobs=2, hours=0.05, replications=1)
     assert list(found.index.get_level_values(0)) == list(many)
-    *others, last = came
-    assert len(others) == 5
-    assert last - others[-1] > 0.5 * SLOW_S, "the others should not have waited for the slow one"
+    assert moved == [6]
 
 
 # --- a cluster of processes ------------------------------------------------------------------------------------------

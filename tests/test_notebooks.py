@@ -338,6 +338,6 @@ def test_notebook_00_replays_another_log(name: str, tmp_path: Path) -> None:
         assert changed == 1, variable
     cell.source, changed = re.subn(r"^service = .*$", f"service = {service}", cell.source, flags=re.M)
     assert changed == 1
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     look = next(cell for cell in notebook.cells if cell.id == "look-at-log")
     assert f"{len(frame)} requests in " in look.outputs[0].text

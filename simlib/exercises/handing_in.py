@@ -1,6 +1,7 @@
 """What the grader's own cells call inside a student's kernel: run the answer on cases, and hand the values out.
 
-Nothing here knows what is expected, so nothing here is worth forging: whoever replaces it can only hand out other values.
+Nothing here knows what is expected, so nothing here is worth forging: whoever replaces it can only hand out other
+values.
 """
 
 import builtins

@@ -209,9 +209,10 @@ def _normal(text: str) -> str:
 
 def _defined(text: str) -> set[str]:
     """The names that a cell defines, but not inside its functions; "*" where it imports all of something."""
-    names, waiting = set(), list(_parsed_code(text).body)
+    names: set[str] = set()
+    waiting: list[ast.AST] = [*_parsed_code(text).body]
     while waiting:
-        node: ast.AST = waiting.pop()
+        node = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -219,7 +220,7 @@ def _defined(text: str) -> set[str]:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif not isinstance(node, ast.Lambda):
-            waiting += ast.iter_child_nodes(node)  # type: ignore[arg-type]
+            waiting += ast.iter_child_nodes(node)
     return names
 
 

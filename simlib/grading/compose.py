@@ -34,13 +34,13 @@ class Composed:
 
     def add(self, text: str, part: str, question: str = "", reference: Results | None = None, **more: Any) -> None:
         """Append a cell; with a *reference*, what it hands out is compared with that."""
+        if part == "shown" and not more and self._takes_in(text):
+            return
         outputs = []
         if reference is not None:
             data = {MIME: {"question": question, "part": part, "results": reference}}
             outputs = [{"output_type": "display_data", "metadata": {}, "data": data}]
         about = {"part": part, "question": question, **more}
-        if not more and part == "shown" and self._takes_in(text):
-            return
         self.cells.append(
             {
                 "cell_type": "code",

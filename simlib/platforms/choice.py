@@ -249,9 +249,7 @@ def decide(company: Company, weights: Mapping[Text, float] | None = None, *, com
     ParameterError
         If a weight is of no factor, negative or not finite, if none is above 0, or if the comparison is none.
     """
-    from simlib.platforms.comparison import (
-        Comparison,
-    )  # here, because comparisons know this room
+    from simlib.platforms.comparison import Comparison  # here: comparisons know this room
 
     if comparison is not None and not isinstance(comparison, Comparison):
         raise ParameterError(f"decide: comparison={shortly(comparison)} should be what platforms.compare gave.")

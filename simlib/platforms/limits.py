@@ -124,16 +124,14 @@ def _of_cloud(deployment: Any, platform: Platform) -> Iterator[Finding]:
             source = f"{row['publisher']}: {row['source']}, {row['as_of']}"
             yield Finding(name, cloud_field(name, platform), value, words, row["mark"], source)
     for name in dict.fromkeys(each.instance_type for each in _fleets(deployment)):
-        what = pricing.machine(name)
+        what, field = pricing.machine(name), cloud_field("instance_type", platform)
         for sku, _, _ in what.parts:
             if gone := pricing.retired(what.platform, sku):
-                field, words = cloud_field("instance_type", platform), f"{sku} was retired on {gone.on}."
+                words = f"{sku} was retired on {gone.on}."
                 yield Finding("instance_type", field, name, words, gone.mark, gone.source)
             if what.platform == platform and sku not in pricing.skus(platform, what.service):
                 words = f"{sku} has no price in the catalog, so it cannot be simulated with a bill."
-                yield Finding(
-                    "instance_type", cloud_field("instance_type", platform), name, words, "U", "simlib's catalog"
-                )
+                yield Finding("instance_type", field, name, words, "U", "simlib's catalog")
 
 
 def _cloud_facts(deployment: Any) -> dict[str, float]:

@@ -12,6 +12,7 @@ number is chosen beforehand.  So the fewest that finish in time are looked for, 
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -25,8 +26,6 @@ from simlib.serving import BatchTransform, Interruptible
 from simlib.simulation import simulate
 from simlib.workload import Workload
 from simlib.workload.counted import Files
-
-COLUMNS = ("machine", "instances", "region", "usd", "hours", "failed", "keeps", "note")
 
 
 @checked
@@ -82,7 +81,7 @@ def compare_batch(
             rows[platform] = (one.name, 0, region, math.nan, math.nan, 0, False, reason)
             continue
         rows[platform] = (*made, made.hours <= due_hours and not made.failed, note)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS)).rename_axis("platform")
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*Night._fields, "keeps", "note"]).rename_axis("platform")
     order = table.assign(late=~table["keeps"]).sort_values(["late", "usd"], kind="stable").index
     return table.loc[order]
 
@@ -98,10 +97,11 @@ class Night(NamedTuple):
     failed: int
 
 
-def _fewest(night: Any, due_hours: float, most: int) -> tuple[Night, str]:
-    """The job with the fewest machines that is in time; with the most allowed, if none is.  By halving."""
-    low, high = 1, most
-    best: tuple[Night, str] = night(most)
+def _fewest(night: Callable[[int], tuple[Night, str]], due_hours: float, most: int) -> tuple[Night, str]:
+    """The job with the fewest machines that is in time, found by halving; with *most*, where even that is late."""
+    low, high, best = 1, most, night(most)
+    if best[0].hours > due_hours:
+        return best
     while low < high:
         middle = (low + high) // 2
         made = night(middle)
@@ -122,6 +122,7 @@ def _night(
     low_priority: Interruptible | None,
     instances: int,
 ) -> tuple[Night, str]:
+    """What a job with so many machines comes to, and what is not verified of its prices."""
     job = BatchTransform(
         model,
         instance_type=one.name,

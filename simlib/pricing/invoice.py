@@ -129,7 +129,7 @@ def total(meters: Sequence[Meter], *, region: Text = "us-east-1", as_of: SkipVal
 
 def _bill(
     meters: Sequence[Meter], region: str, day: date, assumptions: Sequence[FreeTier | SavingsPlan]
-) -> "list[_Line]":
+) -> list[_Line]:
     if sum(isinstance(each, FreeTier) for each in assumptions) > 1:
         raise ParameterError("invoice: assumptions should hold at most one FreeTier; its `months` says how long.")
     bill = [_line(meter, region, day) for meter in meters]

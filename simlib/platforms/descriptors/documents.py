@@ -33,7 +33,7 @@ _JSON_PIECE = re.compile(
 _LAST_COMMA = re.compile(r",(?=\s*[}\]])")
 _KEY = re.compile(r"[\"']?([A-Za-z$][\w.$-]*)[\"']?\s*:")
 
-
+TERRAFORM = "Terraform, which is not read; give the parameters of its resources as the cloud's API has them"
 _LANGUAGES = tuple(
     (re.compile(mark, re.MULTILINE), words)
     for mark, words in (
@@ -41,10 +41,7 @@ _LANGUAGES = tuple(
             r"^(targetScope|(param|resource|module|var) \w+ ?[ =])",
             "Bicep; give the ARM template that `az bicep build` makes of it",
         ),
-        (
-            r'^(resource|data|module|variable) "\w+".*\{',
-            "Terraform, which is not read; give the parameters of its resources as the cloud's API has them",
-        ),
+        (r'^(resource|data|module|variable) "\w+".*\{', TERRAFORM),
         (
             r"^(import|from) [\w.]+( import .*)?$",
             "Python; give the parameters of its calls instead, as a dict or as JSON",

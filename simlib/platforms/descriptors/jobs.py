@@ -10,7 +10,15 @@ _STRATEGIES = {"MultiRecord": "MultiRecord", "SingleRecord": "SingleRecord"}
 
 
 def transform_job(found: Fields, model: ModelProfile) -> BatchTransform:
-    """The job; what the API fills in where nothing is said is 1 transform at a time, 6 MB, 600 s and 3 retries."""
+    """The job; where nothing is said the API fills in 1 transform at a time, 6 MB, 600 s and 3 retries.
+
+    Source of these: SageMaker API, CreateTransformJob and ModelClientConfig.
+
+    Raises
+    ------
+    ParameterError
+        If what it must have is missing, or a value is none that can be.
+    """
     resources, data = found.inside("TransformResources"), found.inside("TransformInput")
     if resources is None:
         raise ParameterError(

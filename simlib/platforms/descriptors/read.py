@@ -7,7 +7,7 @@ from typing import Any
 from simlib.model import ModelProfile
 from simlib.parameters import ParameterError, Text, checked, shortly
 from simlib.platforms.descriptors import azure, documents, sagemaker, vertex
-from simlib.platforms.descriptors.documents import Document, Source
+from simlib.platforms.descriptors.documents import TERRAFORM, Document, Source
 from simlib.platforms.descriptors.reading import Notes
 from simlib.platforms.descriptors.rollouts import Rollout
 from simlib.platforms.fields import Platform
@@ -167,9 +167,7 @@ def _of_another_kind(found: Mapping[str, Any]) -> str | None:
         what = next(key for key in ("pipelineSpec", "pipelineInfo", "Steps") if key in keys)
         return f"{what} is a pipeline, which deploys when it runs; read it with mlops.read_definition"
     if keys & {"planned_values", "terraform_version"} or {"resource"} == keys - {"variable", "provider", "terraform"}:
-        return (
-            "source is Terraform, which is not read; give the parameters of its resources as the cloud's API has them"
-        )
+        return f"source is {TERRAFORM}"
     if {"StartAt", "States"} <= keys:
         return "States has no task of createEndpointConfig or createTransformJob, with its Parameters"
     if {"apiVersion", "kind"} <= keys and "serving" in str(found["apiVersion"]):

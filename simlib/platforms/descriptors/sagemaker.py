@@ -102,7 +102,7 @@ def parts_of(found: Any, given: Mapping[str, Any]) -> list[Part] | None:
         whole = found if is_template(found) else {"Resources": found}
         made = Template(whole, given).resources()
         return [
-            Part(_RESOURCES.get(kind, "other"), name, f"Resources.{name}.Properties", properties)
+            Part(_RESOURCES[kind], name, f"Resources.{name}.Properties", properties)
             if kind in _RESOURCES
             else Part("other", kind, f"Resources.{name}", {})
             for name, (kind, properties) in made.items()
