@@ -195,9 +195,9 @@ def _grade_one(
     except Exception as error:  # a fault of the grader's own must not stop the class
         result = _empty(_plan(parts).source, "crash", f"the grader itself failed ({type(error).__name__}): grade again")
         origin = {**origin, "failed": True}
-    records.keep("results", pseudonym, {**result, "made_from": origin})
     receipt = {"student": pseudonym, **origin, "status": result["status"], "questions": result["questions"]}
     records.keep("receipts", pseudonym, receipt)
+    records.keep("results", pseudonym, {**result, "made_from": origin})  # last: who has a result is not graded again
 
 
 # --- one submission -------------------------------------------------------------------------------------------------
