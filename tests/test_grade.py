@@ -19,7 +19,6 @@ from simlib.parameters import ParameterError
 from tests.small_exercise import NAME, SOLUTIONS, content, handed_in, write_source
 
 
-
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_source(tmp_path_factory.mktemp("source"))

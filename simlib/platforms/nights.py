@@ -81,7 +81,8 @@ def compare_batch(
             rows[platform] = (one.name, 0, region, math.nan, math.nan, 0, False, reason)
             continue
         rows[platform] = (*made, made.hours <= due_hours and not made.failed, note)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*Night._fields, "keeps", "note"]).rename_axis("platform")
+    columns = [*Night._fields, "keeps", "note"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("platform")
     order = table.assign(late=~table["keeps"]).sort_values(["late", "usd"], kind="stable").index
     return table.loc[order]
 
