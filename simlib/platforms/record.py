@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from simlib.parameters import ParameterError
 from simlib.platforms.choice import NAMES, OFFERED, Decision
-from simlib.platforms.features import features, services
+from simlib.platforms.features import UNVERIFIED, features, services
 from simlib.platforms.stack import tools
 from simlib.pricing import CATALOG_DATE
 
@@ -261,7 +261,7 @@ def _doubts(decision: Decision) -> Iterator[Piece]:
     yield _text("heading", "What this rests on")
     worth = ", ".join(f"{status} {value:g}" for status, value in OFFERED.items())
     lines = [f"Assumption: what a feature is worth by its status: {worth}. The weights are the team's own."]
-    doubted = decision.reasons.apply(lambda column: column.str.contains("unverified")).to_numpy().sum()
+    doubted = decision.reasons.apply(lambda column: column.str.contains(UNVERIFIED)).to_numpy().sum()
     if doubted:
         lines.append(f"{doubted} of {decision.reasons.size} cells rest on facts that are unverified; they say so.")
     if facts := list(_facts(decision)):
