@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 from simlib.course.wordings import Wording, wording
-from simlib.exercises.words import say
 from simlib.languages import Language, current, number_in
 from simlib.parameters import ParameterError, Text, checked, nearest
+from simlib.words import say
 
 __all__ = ["predict", "predictions", "reveal"]
 

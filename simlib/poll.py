@@ -14,10 +14,10 @@ from statistics import median
 import numpy as np
 
 from simlib.course.wordings import wording
-from simlib.exercises.words import say
 from simlib.languages import Language, number_in
 from simlib.learning import Value, entry_of, told
 from simlib.parameters import ParameterError
+from simlib.words import say
 
 LARGEST_FILE = 1_000_000  # bytes; a learner's file has some tens of thousands at most
 BINS = 8

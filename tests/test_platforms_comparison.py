@@ -7,7 +7,7 @@ import pytest
 
 import simlib as sl
 from simlib import platforms, pricing, workload
-from simlib.platforms import comparison
+from simlib.platforms import changes
 from simlib.platforms.fields import PLATFORMS
 from simlib.platforms.sizing import machines, sized
 
@@ -152,7 +152,7 @@ def test_the_break_even_is_narrowed_to_what_is_asked(
 ) -> None:
     """One bill grows with the requests, another is 300,000 dollars whatever comes: they cross at 300,000 a day."""
     bills = {"sagemaker": 3e5, "vertex": float("nan")}
-    monkeypatch.setattr(comparison, "_usd_at", lambda asked, rate, bar: {**bills, "azureml": rate})
+    monkeypatch.setattr(changes, "_usd_at", lambda asked, rate, bar: {**bills, "azureml": rate})
     costs = found.break_even([1e4, 1e7], within=0.02, progress=False)
     ((at, below, above),), ((low, high),) = costs.attrs["flips"], costs.attrs["brackets"]
     assert (below, above) == ("azureml", "sagemaker")

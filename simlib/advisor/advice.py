@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from simlib.advisor.candidates import Out, candidates
+from simlib.advisor.candidates import candidates
 from simlib.advisor.question import Question
+from simlib.advisor.ruled_out import Out
 from simlib.advisor.trials import FIGURES, Candidate, Trials
 from simlib.intervals import interval
 from simlib.parameters import ParameterError, Positive, checked

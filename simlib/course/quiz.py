@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from simlib.course.marks import remark
-from simlib.exercises.words import say
 from simlib.languages import Language, current, mark, number_in
 from simlib.learning import in_jupyter
 from simlib.parameters import ParameterError, nearest
+from simlib.words import say
 
 __all__ = ["Item", "Text", "ask", "item", "items"]
 PATH = Path(__file__).with_name("quiz.toml")

@@ -11,7 +11,7 @@ from typing import Any
 from simlib.exercises import policies
 from simlib.exercises.kept import examples_of
 from simlib.exercises.values import Plain, is_nothing, kind, plain, same, shown
-from simlib.exercises.words import say
+from simlib.words import say
 from simlib.languages import Language, current
 from simlib.parameters import ParameterError
 

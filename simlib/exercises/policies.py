@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simlib.exercises.values import Plain, is_number, shown
-from simlib.exercises.words import say
+from simlib.words import say
 from simlib.languages import Language
 
 Bounds = Mapping[str, Sequence[Any]]

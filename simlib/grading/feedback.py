@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from simlib.exercises.checking import difference, in_call, kind_in_words
-from simlib.exercises.words import Words, say
 from simlib.grading.question import Question
 from simlib.grading.source import Source
 from simlib.languages import Language
+from simlib.words import Words, say
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#222}"

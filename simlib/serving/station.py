@@ -104,9 +104,8 @@ class Station:
         self.tape: Tape | None = None  # of what decisions read, where the run keeps checkpoints
         self._exhausted = False
         self._place_of: dict[int, tuple[int, int]] = {}  # instance → (variant, place)
-        self._last: dict[
-            int, tuple[int, int]
-        ] = {}  # variant → (its youngest instance, the place of that, the last one)
+        # variant → (its youngest instance, the place of that, the last one)
+        self._last: dict[int, tuple[int, int]] = {}
         self._lent = False
         self.rows = 0  # requests loaded so far, arrived or not
         self._serverless = rules.routing == lanes.SERVERLESS

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import ipywidgets as w  # type: ignore[import-untyped]
 
 from simlib.course import quiz
-from simlib.exercises.words import say
 from simlib.languages import Language
+from simlib.words import say
 
 if TYPE_CHECKING:
     from simlib.course.quiz import Item
