@@ -569,8 +569,10 @@ def test_a_million_rows() -> None:
     found = posttraining(frame, predicted="accepted", **asked)
     took, peak = time.process_time() - begin, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert took < 5
     assert peak < 1e9
+    begin = time.process_time()
+    frame.sample(frac=1, replace=True, random_state=0)
+    assert took < 10 * (time.process_time() - begin)  # two thousand resamplings for less than ten of the rows
     assert found["low"].drop("FT").notna().all()
     flip = posttraining(frame, predicted="accepted", **asked | {"bootstrap": 100}, features=["income", "debt", "age"])
     assert flip.loc["FT", "n"] == 10_000
