@@ -390,7 +390,9 @@ def test_forgetting_leaves_nothing(tmp_path):
     write_table(records.private / "names.csv", ["student", "pseudonym"], [{"student": "ana", "pseudonym": ana}])
     (tmp_path / "platform").mkdir()
     (tmp_path / "platform" / "Grades.csv").write_text("ana;8,5")
+    records.keep_totals({ana: 8.5, ben: 7})
     records.forget("ana")
+    assert records.last_totals() == {ben: 7}
     for path in tmp_path.rglob("*"):
         assert "ana" not in path.name
         if path.is_file() and path.name != "key":

@@ -1,7 +1,6 @@
 """`simlib grade`: a class's submissions in, marks, feedback and an overview out; restartable at any moment."""
 
 import hashlib
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -287,14 +286,13 @@ def _changes(
     records: Records, before: Mapping[str, dict[str, Any] | None], results: Sequence[Mapping[str, Any]]
 ) -> list[str]:
     """The marks of this run beside those of the last, where they differ."""
-    totals = {result["student"]: result["total"] for result in results}
-    path = records.private / "last.json"
-    last = json.loads(path.read_text()) if path.exists() else {}
-    write(path, json.dumps({records.pseudonym(name): total for name, total in totals.items()}, sort_keys=True))
+    totals = {records.pseudonym(result["student"]): result["total"] for result in results}
+    last = records.last_totals()
+    records.keep_totals(totals)
     return [
-        f"{records.pseudonym(name)}: {last[records.pseudonym(name)]:g} → {total:g} points"
-        for name, total in totals.items()
-        if records.pseudonym(name) in last and last[records.pseudonym(name)] != total
+        f"{pseudonym}: {last[pseudonym]:g} → {total:g} points"
+        for pseudonym, total in totals.items()
+        if pseudonym in last and last[pseudonym] != total
     ]
 
 

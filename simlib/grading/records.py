@@ -100,6 +100,15 @@ class Records:
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         write(self.private / kind / f"{pseudonym}.json", text)
 
+    def last_totals(self) -> dict[str, float]:
+        """The points of each pseudonym as the last run told them."""
+        path = self.private / "last.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def keep_totals(self, totals: Mapping[str, float]) -> None:
+        """Keep what the next run compares with."""
+        write(self.private / "last.json", json.dumps(totals, sort_keys=True))
+
     def forget(self, student: str) -> list[Path]:
         """Delete everything about a student; which files went or changed."""
         pseudonym = self.pseudonym(student)
@@ -128,6 +137,10 @@ class Records:
             if len(kept) < len(rows):
                 write_table(path, header, kept)
                 changed.append(path)
+        totals = self.last_totals()
+        if totals.pop(pseudonym, None) is not None:
+            self.keep_totals(totals)
+            changed.append(self.private / "last.json")
         if changed:  # what was made for the platform holds everybody's; the next run makes it anew
             made = [path for path in sorted((self.folder / "platform").glob("*")) if path.is_file()]
             for path in made:
