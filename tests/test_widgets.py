@@ -1,16 +1,19 @@
 """Explorers: every position of every knob has an answer, the exported code gives it again, and the face shows it."""
 
-import io
+import html
 import itertools
 import math
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from simlib import ParameterError, fairness, lastmile, widgets
+from simlib.plots.style import BLUE
 from simlib.widgets import Answer, Explorer, Knob, month, summarised, value
+from simlib.widgets.drawing import Axis, Panel
 
 ALL = list(widgets.EXPLORERS.values())
 
@@ -35,7 +38,10 @@ def test_every_position_of_every_knob_has_an_answer(explorer: Explorer) -> None:
 def test_the_extremes_together_have_an_answer_and_a_picture(explorer: Explorer) -> None:
     for corner in (0, -1):
         answer = explorer.answer(**{knob.name: knob.options[corner] for knob in explorer.knobs})
-        assert Image.open(io.BytesIO(explorer.picture(answer))).size == (900, 350)
+        picture = explorer.picture(answer)
+        assert ElementTree.fromstring(picture).get("aria-label") == answer.finding
+        assert not re.search(r"\b(nan|inf)\b", picture + str(explorer.words(answer)))
+        assert "e+" not in str(explorer.words(answer)), "numbers as people write them"
 
 
 def test_the_code_gives_the_same_numbers(explorer: Explorer) -> None:
@@ -62,14 +68,16 @@ def test_a_typo_is_one_sentence(explorer: Explorer) -> None:
 
 def test_the_face_follows_its_knobs(explorer: Explorer) -> None:
     box = explorer.show()
-    _, knobs, picture, more = box.children
-    before, numbers = picture.value, more.children[0].value
-    assert "<img alt=" in before
+    _, knobs, finding, picture, more = box.children
+    before, numbers, said = picture.value, more.children[1].value, finding.value
+    assert "<svg role=" in before
+    assert explorer.answer(**explorer.settings()).finding in html.unescape(said)
     first = knobs.children[0]
     first.value = next(each for each in explorer.knobs[0].options if each != first.value)
     assert picture.value != before
-    assert more.children[0].value != numbers
-    assert f"{explorer.knobs[0].name}={first.value!r}" in more.children[1].value.replace("&#x27;", "'")
+    assert finding.value != said
+    assert more.children[1].value != numbers
+    assert f"{explorer.knobs[0].name}={first.value!r}" in more.children[2].value.replace("&#x27;", "'")
 
 
 # --- what theory says ------------------------------------------------------------------------------------------------
@@ -149,8 +157,96 @@ def test_summarised_gives_student_intervals() -> None:
 def test_words_hold_the_finding_and_every_figure() -> None:
     knob = Knob("a", "a", (1, 2), 1)
     numbers = summarised({"wait [s]": [1.0, 3.0], "errors": [0.0, 0.0]})
-    asked = Explorer("it", "It", "?", (knob,), lambda a: Answer(numbers, f"found {a}"), lambda ax, answer: None)
+    asked = Explorer(
+        "it",
+        "It",
+        "?",
+        (knob,),
+        lambda a: Answer(numbers, f"found {a}"),
+        lambda answer: Panel(Axis("x", 0, 1), Axis("y", 0, 1)),
+    )
     words = str(asked.words(asked.answer(a=2)))
     assert words.startswith("found 2. wait [s] 2 (")
     assert words.endswith("errors 0.")
     assert np.isfinite(asked.numbers(a=1).to_numpy()).all()
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def _panel(x: Axis | None = None) -> Panel:
+    return Panel(x or Axis("x", 0, 10), Axis("y", 0, 1))
+
+
+def _paths(panel: Panel) -> list[list[tuple[float, float]]]:
+    """The points of each line."""
+    lines = re.findall(r'<path d="M([^"HVZ]+)" fill="none" stroke="#', panel.svg(""))
+    return [[tuple(map(float, each.split())) for each in line.split("L")] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("axis", "ticks"),
+    [
+        (Axis("", 0, 10), ["0", "2", "4", "6", "8", "10"]),
+        (Axis("", -0.1, 0.3), ["-0.1", "0", "0.1", "0.2", "0.3"]),
+        (Axis("", 0, 3, whole=True), ["0", "1", "2", "3"]),
+        (Axis("", 0.1, 2000, log=True), ["0.1", "1", "10", "100", "1,000"]),
+        (Axis("", 0.02, 0.6, log=True), ["0.02", "0.05", "0.1", "0.2", "0.5"]),
+        (Axis("", -0.5, 1.5, names={0: "a", 1: "b"}), ["a", "b"]),
+    ],
+)
+def test_ticks_are_round_numbers_inside_the_axis(axis: Axis, ticks: list[str]) -> None:
+    assert list(axis.ticks(6).values()) == ticks
+    assert all(-1e-9 <= float(axis.share(at)) <= 1 + 1e-9 for at in axis.ticks(6))
+
+
+def test_a_logarithmic_axis_shares_its_length_by_powers() -> None:
+    assert Axis("", 0.1, 1000, log=True).share([0.1, 1, 10, 100, 1000]) == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert Axis("", 0.1, 1000, log=True).share([0])[0] < -1, "outside, and finite"
+
+
+def test_a_line_goes_where_its_numbers_are() -> None:
+    panel = _panel()
+    panel.line([0, 5, 10], [0, 0.5, 1], BLUE)
+    (left, bottom), middle, (right, top) = _paths(panel)[0]
+    assert middle == pytest.approx(((left + right) / 2, (bottom + top) / 2), abs=0.1)
+    assert right > left
+    assert top < bottom
+
+
+def test_stairs_keep_a_value_until_the_next() -> None:
+    panel = _panel()
+    panel.stairs([0, 5, 10], [0, 1, 1], BLUE)
+    _, foot, head, _, _ = _paths(panel)[0]
+    assert foot[0] == head[0]
+    assert foot[1] > head[1]
+
+
+def test_a_line_of_very_many_points_keeps_its_ends_and_stays_small() -> None:
+    panel, many = _panel(), np.linspace(0, 10, 200_000)
+    panel.line(many, many / 10, BLUE)
+    few = _panel()
+    few.line([0, 10], [0, 1], BLUE)
+    found, ends = _paths(panel)[0], _paths(few)[0]
+    assert [found[0], found[-1]] == ends
+    assert len(found) < 1500
+    assert len(_paths(few)[0]) == 2
+
+
+def test_labels_keep_out_of_each_others_way_and_inside_the_picture() -> None:
+    panel = _panel()
+    for k in range(12):
+        panel.label(f"the label number {k}", 10 * (k % 2), 0.5)
+    found = re.findall(r'<text x="([-\d.]+)" y="([-\d.]+)"[^>]*>the label number', panel.svg(""))
+    places = [(float(x), float(y)) for x, y in found]
+    assert len(set(places)) == 12
+    wide, high = 5.5 * len("the label number 0"), 13  # letters of 13 px, seldom narrower than these 5.5
+    for one, other in itertools.combinations(places, 2):
+        assert abs(one[0] - other[0]) >= wide or abs(one[1] - other[1]) >= high
+    assert all(0 <= x <= 900 - wide and high <= y <= 330 for x, y in places)
+
+
+def test_words_in_a_picture_are_words() -> None:
+    panel = _panel()
+    panel.label("a < b & c", 5, 0.5)
+    assert "a < b & c" in "".join(ElementTree.fromstring(panel.svg('"x" & <y>')).itertext())

@@ -14,7 +14,7 @@ from simlib.widgets.chooser import DEPLOYMENT_CHOOSER as deployment_chooser
 from simlib.widgets.clouds import PLATFORM_COST_MAP as platform_cost_map
 from simlib.widgets.cold import COLD_START_AND_COST as cold_start_and_cost
 from simlib.widgets.drift import DRIFT_INJECTOR as drift_injector
-from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
+from simlib.widgets.explorer import Answer, Explorer, Knob, shortly_told, summarised, value
 from simlib.widgets.fair import FAIRNESS_TRADE_OFF as fairness_trade_off
 from simlib.widgets.month import COCKPIT as cockpit
 from simlib.widgets.night import BATCH_GANTT as batch_gantt
@@ -40,6 +40,7 @@ __all__ = [
     "platform_choice",
     "platform_cost_map",
     "queue_and_latency",
+    "shortly_told",
     "summarised",
     "value",
 ]

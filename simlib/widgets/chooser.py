@@ -1,18 +1,15 @@
 """Deployment chooser: who keeps the wait that callers accept, for the least money?"""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import simlib as sl
 from simlib import serving, workload
-from simlib.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE
+from simlib.plots.style import BLUE, GREEN, ORANGE, PURPLE
 from simlib.serving import limits
-from simlib.widgets.axes import label, plain_log
-from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from simlib.widgets.drawing import Axis, Panel
+from simlib.widgets.explorer import Answer, Explorer, Knob, shortly_told, summarised, value
 
 
 def deployment_chooser(per_day: int, work_s: float, request_mb: float, wait_s: float) -> Answer:
@@ -33,7 +30,7 @@ def deployment_chooser(per_day: int, work_s: float, request_mb: float, wait_s: f
             hours,
         ),
         "batch": (
-            serving.BatchTransform(model, max_concurrent_transforms=2, invocations_timeout_s=3600),
+            serving.BatchTransform(model, max_concurrent_transforms=2, max_payload_in_mb=0, invocations_timeout_s=3600),
             night,
             None,
         ),
@@ -64,33 +61,32 @@ def deployment_chooser(per_day: int, work_s: float, request_mb: float, wait_s: f
     }
     best = min(kept, key=lambda name: kept[name]) if kept else None
     finding = (
-        f"{best.capitalize()}: {kept[best]:,.3g} dollars a month keep p99 below {wait_s:,g} s"
+        f"{best.capitalize()}: {shortly_told(kept[best])} dollars a month keep p99 below {wait_s:,g} s"
         if best
         else f"Nothing keeps p99 below {wait_s:,g} s"
     )
     return Answer(numbers, finding, (wait_s, out, best))
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
+def _draw(answer: Answer) -> Panel:
     wait_s, out, best = answer.drawn
     colors = {"serverless": BLUE, "real-time": ORANGE, "asynchronous": GREEN, "batch": PURPLE}
-    ax.axvline(wait_s, color=BLACK, linestyle="--", linewidth=1)
-    plain_log(ax, "x")
-    plain_log(ax, "y")
-    most = 1.0
-    for name, color in colors.items():
-        if name in out:
-            continue
+    shown = {name: color for name, color in colors.items() if name not in out}
+    usd = {name: value(answer.numbers, f"{name}: dollars a month") for name in shown}
+    least, most = min([0.03, *usd.values()]), max([1.0, *usd.values()])
+    panel = Panel(
+        Axis("99th percentile of the wait [s], with its 95 % interval (dashed: accepted)", 0.05, 2e6, log=True),
+        Axis("dollars a month", least / 3, 30 * most, log=True),
+    )
+    panel.upright(wait_s)
+    for name, color in shown.items():
         p99, low, high = (value(answer.numbers, f"{name}: p99 [s]", which) for which in ("mean", "low", "high"))
-        usd = value(answer.numbers, f"{name}: dollars a month")
-        ax.plot([max(low, p99 / 3), high], [usd, usd], color=color, linewidth=3, alpha=0.5)
-        ax.plot(p99, usd, "o" if name != best else "D", color=color, markersize=8)
-        label(ax, name + (" (chosen)" if name == best else ""), p99, usd, color, above=name != "asynchronous")
-        most = max(most, usd)
-    ax.set(xlim=(0.05, 2e6), ylim=(0.01, 30 * most), ylabel="dollars a month")
-    ax.set_xlabel("99th percentile of the wait [s], with its 95 % interval (dashed: accepted)")
-    for k, words in enumerate(out.values()):
-        ax.text(0.99, 0.95 - 0.09 * k, f"out: {words}", transform=ax.transAxes, ha="right", va="top", fontsize=8)
+        panel.line([max(low, p99 / 3), high], [usd[name]] * 2, color, width=4)
+        panel.mark(p99, usd[name], color, diamond=name == best)
+        chosen = " (chosen)" if name == best else ""
+        panel.label(name + chosen, p99, usd[name], color, below=name == "asynchronous")
+    panel.remark([f"out: {words}" for words in out.values()])
+    return panel
 
 
 DEPLOYMENT_CHOOSER = Explorer(

@@ -1,16 +1,14 @@
 """Platform cost map: the same model on three clouds, what it costs and how long callers wait."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import simlib as sl
 from simlib import pricing, workload
 from simlib.platforms import sizing
 from simlib.platforms.choice import NAMES
 from simlib.plots.style import BLACK, BLUE, GREEN, ORANGE
+from simlib.widgets.drawing import Axis, Panel
 from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def platform_cost_map(per_day: int, work_s: float, hardware: Any, busy: float, off: int) -> Answer:
@@ -45,20 +43,23 @@ def platform_cost_map(per_day: int, work_s: float, hardware: Any, busy: float, o
     return Answer(numbers, finding, best)
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
+def _draw(answer: Answer) -> Panel:
     names = list(NAMES.values())
     usd = [value(answer.numbers, f"{name}: dollars a month") for name in names]
+    panel = Panel(
+        Axis("dollars a month (line: 95 % interval), and how long the slowest hundredth waits", 0, 1.7 * max(usd)),
+        Axis("", len(names) - 0.4, -0.6, names={}),
+    )
     for k, (name, color) in enumerate(zip(names, (BLUE, ORANGE, GREEN), strict=True)):
         less, more = (value(answer.numbers, f"{name}: dollars a month", which) for which in ("low", "high"))
-        ax.barh(k, usd[k], height=0.55, color=color)
-        ax.plot([max(0, less), more], [k, k], color=BLACK, linewidth=2)
+        panel.bars([k], [0], [usd[k]], color, height=0.55)
+        panel.line([max(0, less), more], [k, k], BLACK, width=2)
         p99, low, high = (value(answer.numbers, f"{name}: p99 [s]", which) for which in ("mean", "low", "high"))
         errors = value(answer.numbers, f"{name}: errors [share]")
         told = f"{name}: p99 {p99:.3g} s ({low:.3g} to {high:.3g})" if p99 > 0 else f"{name}: no answers"
         told += f", {100 * errors:.2g} % fail" if errors > 0 else ""
-        ax.annotate(told, (max(usd[k], more), k), (6, 0), textcoords="offset points", va="center", fontsize=9)
-    ax.set(yticks=[], ylim=(len(names) - 0.4, -0.6), xlim=(0, 1.7 * max(usd)))
-    ax.set_xlabel("dollars a month (black: 95 % interval), and how long the slowest hundredth waits")
+        panel.beside(told, max(usd[k], more), k)
+    return panel
 
 
 PLATFORM_COST_MAP = Explorer(

@@ -1,17 +1,14 @@
 """Cold start and cost: pay per call, or keep a machine?"""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import simlib as sl
 from simlib import serving, workload
 from simlib.plots.style import BLUE, ORANGE
-from simlib.widgets.axes import label, plain_log
-from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from simlib.widgets.drawing import Axis, Panel
+from simlib.widgets.explorer import Answer, Explorer, Knob, shortly_told, summarised, value
 
 
 def cold_start_and_cost(per_day: int, service_s: float, memory_mb: int, size_mb: int, warm: int) -> Answer:
@@ -37,27 +34,26 @@ def cold_start_and_cost(per_day: int, service_s: float, memory_mb: int, size_mb:
     call, keep = (value(numbers, f"{name}: dollars a month") for name in options)
     cold = value(numbers, "cold starts [share]")
     cheaper = "pay per call" if call < keep else "the machine"
-    finding = (
-        f"{100 * cold:.3g} % meet a cold start; a month costs {call:,.3g} or {keep:,.3g} dollars: {cheaper} is cheaper"
-    )
+    dollars = f"{shortly_told(call)} or {shortly_told(keep)} dollars"
+    finding = f"{shortly_told(100 * cold)} % meet a cold start; a month costs {dollars}: {cheaper} is cheaper"
     curves = {name: np.sort(np.concatenate([run.latencies() for run in each])) for name, each in runs.items()}
     return Answer(numbers, finding, curves)
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
-    longest = 1.0
-    for (name, seconds), color, style in zip(answer.drawn.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
+def _draw(answer: Answer) -> Panel:
+    longest = max([1.0, *(float(each[-1]) for each in answer.drawn.values() if len(each))])
+    panel = Panel(
+        Axis("time from call to answer [s]", 0.05, 12 * longest, log=True), Axis("calls that take longer [%]", 0, 105)
+    )
+    for (name, seconds), color, dash in zip(answer.drawn.items(), (BLUE, ORANGE), ("", "7 3"), strict=True):
         if not len(seconds):
             continue
         slower = 100 * (1 - np.arange(len(seconds)) / len(seconds))
-        ax.plot(seconds, slower, color=color, linestyle=style)
-        usd = value(answer.numbers, f"{name}: dollars a month")
+        panel.line(seconds, slower, color, dash=dash)
+        usd = shortly_told(value(answer.numbers, f"{name}: dollars a month"))
         spot = len(seconds) // (2 if name == "one machine" else 4)
-        label(ax, f"{name}: {usd:,.3g} dollars a month", float(seconds[spot]), float(slower[spot]), color)
-        longest = max(longest, float(seconds[-1]))
-    plain_log(ax, "x")
-    ax.set(xlabel="time from call to answer [s]", ylabel="calls that take longer [%]", ylim=(0, 104))
-    ax.set_xlim(0.05, 12 * longest)
+        panel.label(f"{name}: {usd} dollars a month", float(seconds[spot]), float(slower[spot]), color)
+    return panel
 
 
 COLD_START_AND_COST = Explorer(

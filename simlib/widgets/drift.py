@@ -1,16 +1,13 @@
 """Drift injector: how soon does an alarm notice, and how often does it cry wolf?"""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simlib import monitoring
 from simlib.plots.style import BLUE, ORANGE, RED
-from simlib.widgets.axes import label
-from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from simlib.widgets.drawing import Axis, Panel
+from simlib.widgets.explorer import Answer, Explorer, Knob, shortly_told, summarised, value
 
 
 def drift_injector(shift: float, kind: Any, rows: int, threshold: float) -> Answer:
@@ -35,23 +32,26 @@ def drift_injector(shift: float, kind: Any, rows: int, threshold: float) -> Answ
         }
     )
     delay, share, false = (value(numbers, str(name)) for name in numbers.index)
-    found = f"noticed after {delay:.2g} days in {100 * share:.0f} % of histories" if noticed.any() else "never noticed"
-    finding = f"Drift of {shift:g} sd: {found}; false alarms on {100 * false:.2g} % of quiet days"
+    days_told = "a day" if delay == 1 else f"{shortly_told(delay)} days"
+    found = f"noticed after {days_told} in {100 * share:.0f} % of histories" if noticed.any() else "never noticed"
+    finding = f"Drift of {shift:g} sd: {found}; false alarms on {shortly_told(100 * false)} % of quiet days"
     return Answer(numbers, finding, (seen, level, threshold))
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
+def _draw(answer: Answer) -> Panel:
     seen, level, threshold = answer.drawn
     days = np.arange(seen.shape[1]) + 1
     low, middle, high = np.quantile(seen, [0.1, 0.5, 0.9], axis=0)
-    ax.fill_between(days, low, high, color=BLUE, alpha=0.25, linewidth=0)
-    ax.plot(days, middle, color=BLUE)
-    ax.axhline(threshold, color=RED, linestyle="--", linewidth=1.2)
     top = max(1.3 * threshold, 1.25 * float(high.max()))
-    ax.fill_between(days, 0, 0.06 * top * level, color=ORANGE, step="mid", linewidth=0)
-    label(ax, "distance to the baseline (band: 8 in 10 histories)", 1, float(high[:13].max()), BLUE)
-    label(ax, "alarm above", 26.5, threshold, RED)
-    ax.set(xlabel="day (orange: how far the drift has come)", ylabel="KS distance", xlim=(1, 30), ylim=(0, top))
+    panel = Panel(Axis("day", 1, 30), Axis("KS distance to the baseline", 0, top))
+    panel.band(days, low, high, BLUE, opacity=0.25)
+    panel.line(days, middle, BLUE)
+    panel.level(threshold, RED, dash="6 4")
+    panel.area(days - 0.5, 0.06 * top * level, ORANGE, opacity=1)
+    panel.label("alarm above", 26, threshold, RED)
+    panel.label("median; band: 8 in 10 histories", 1, float(high[:13].max()), BLUE)
+    panel.label("how far the drift has come", 11, 0.06 * top, ORANGE)
+    return panel
 
 
 DRIFT_INJECTOR = Explorer(

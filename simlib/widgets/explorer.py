@@ -5,36 +5,32 @@ is seen: `Explorer.code` exports it with the present values.  The face with its 
 """
 
 import inspect
-import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from simlib.intervals import interval
 from simlib.parameters import ParameterError, nearest, shortly
-from simlib.plots.style import Words, styled
+from simlib.plots.style import Words
+from simlib.widgets.drawing import Panel
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-IMPORTS = """\
-from typing import Any
-
-import numpy as np
-import pandas as pd
-
-import simlib as sl
-from simlib import experiments, fairness, lastmile, mlops, monitoring, platforms, pricing, serving, workload
-from simlib.platforms import sizing
-from simlib.platforms.choice import NAMES
-from simlib.serving import limits
-from simlib.widgets import Answer, summarised, value
-from simlib.widgets.month import kept_runs
-"""
-_SIZE_INCHES, _DPI = (9.0, 3.5), 100
+_MODULES = {"np": "numpy", "sl": "simlib"}
+_NAMES = {
+    "typing": ("Any",),
+    "simlib": (
+        *("experiments", "fairness", "lastmile", "mlops", "monitoring"),
+        *("platforms", "pricing", "serving", "workload"),
+    ),
+    "simlib.platforms": ("sizing",),
+    "simlib.platforms.choice": ("NAMES",),
+    "simlib.serving": ("limits",),
+    "simlib.widgets": ("Answer", "shortly_told", "summarised", "value"),
+    "simlib.widgets.month": ("kept_runs",),
+}
+"""What an answering function may use, and where it is found."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +107,7 @@ class Explorer:
     knobs : tuple of Knob
     answer : function of the knobs' values → Answer
         Pure and seeded: the same values give the same answer.
-    draw : function of the Axes and the Answer → None
+    draw : function of the Answer → Panel
     """
 
     name: str
@@ -119,7 +115,7 @@ class Explorer:
     question: str
     knobs: tuple[Knob, ...]
     answer: Callable[..., Answer]
-    draw: Callable[["Axes", Answer], None]
+    draw: Callable[[Answer], Panel]
 
     def settings(self, **values: Any) -> dict[str, Any]:
         """A value for each knob: the given ones, and where the others start.
@@ -144,29 +140,15 @@ class Explorer:
         given = ", ".join(f"{name}={value!r}" for name, value in self.settings(**values).items())
         function = inspect.getsource(self.answer)
         asked = f"answer = {self.answer.__name__}({given})\nprint(answer.finding)\nprint(answer.numbers)\n"
-        return f"{IMPORTS}\n\n{function}\n\n{asked}"
+        return f"{_imports(function)}\n\n{function}\n\n{asked}"
 
-    def picture(self, answer: Answer) -> bytes:
-        """The answer as a PNG."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from PIL import Image  # matplotlib's own way to a PNG, without drawing everything twice
-
-        with styled():
-            figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI)
-            figure.set_layout_engine("none")
-            canvas = FigureCanvasAgg(figure)
-            ax = figure.add_axes((0.09, 0.15, 0.85, 0.74))
-            ax.set_title(answer.finding, y=1.02)  # where it is told to be: looking for room takes a tenth of the time
-            self.draw(ax, answer)
-            canvas.draw()
-        png = io.BytesIO()
-        Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(png, "png", compress_level=1)
-        return png.getvalue()
+    def picture(self, answer: Answer) -> str:
+        """The answer as SVG."""
+        return self.draw(answer).svg(answer.finding)
 
     def words(self, answer: Answer) -> Words:
         """The answer in words: the finding, and each figure with its interval."""
-        return Words(f"{answer.finding}. " + "; ".join(_told(answer.numbers)) + ".")
+        return Words(f"{answer.finding}. {figures_told(answer.numbers)}")
 
     def show(self, **values: Any) -> Any:
         """The explorer with its knobs, as an ipywidgets box, starting from these positions."""
@@ -180,6 +162,14 @@ class Explorer:
         display(self.show())
 
 
+def _imports(function: str) -> str:
+    """The lines that import what the source of *function* uses."""
+    words = set(re.findall(r"\w+", function))
+    whole = [f"import {module} as {name}\n" for name, module in _MODULES.items() if name in words]
+    used = {module: ", ".join(sorted(words & set(names))) for module, names in _NAMES.items()}
+    return "".join([*whole, *(f"from {module} import {names}\n" for module, names in used.items() if names)])
+
+
 def shortly_told(number: float) -> str:
     """Three digits that matter, without powers of ten; what is only rounding is 0."""
     if abs(number) < 1e-12:
@@ -187,9 +177,13 @@ def shortly_told(number: float) -> str:
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
-def _told(numbers: pd.DataFrame) -> list[str]:
+def figures_told(numbers: pd.DataFrame) -> str:
+    """Each figure with its interval, where it has one."""
+
     def said(name: str, mean: float, low: float, high: float) -> str:
+        if mean != mean:
+            return f"{name}: none"
         doubt = f" ({shortly_told(low)} to {shortly_told(high)})" if low < high else ""
         return f"{name} {shortly_told(mean)}{doubt}"
 
-    return [said(*row) for row in numbers[["mean", "low", "high"]].itertuples()]
+    return "; ".join(said(*row) for row in numbers[["mean", "low", "high"]].itertuples()) + "."

@@ -1,16 +1,11 @@
 """Fairness trade-off: which fairness does a lower bar for one group buy, and what does it cost?"""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from simlib import fairness
-from simlib.plots.style import BLACK, CYCLE
-from simlib.widgets.axes import label
+from simlib.plots.style import CYCLE
+from simlib.widgets.drawing import Axis, Panel
 from simlib.widgets.explorer import Answer, Explorer, Knob, summarised
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def fairness_trade_off(base_rate_a: float, base_rate_d: float, separation: float, bonus: float) -> Answer:
@@ -41,15 +36,21 @@ def fairness_trade_off(base_rate_a: float, base_rate_d: float, separation: float
     return Answer(numbers, finding, (grid, curves, bonus))
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
+def _draw(answer: Answer) -> Panel:
     grid, curves, bonus = answer.drawn
-    ax.axhline(0, color=BLACK, linewidth=0.8)
-    ax.axvline(bonus, color=BLACK, linewidth=1, linestyle="--")
-    for (name, curve), color, style, at in zip(curves.items(), CYCLE, ("-", "--", ":"), (0.2, 1.2, 1.8), strict=False):
-        ax.plot(grid, curve, color=color, linestyle=style)
-        ax.plot(bonus, np.interp(bonus, grid, curve), "o", color=color)
-        label(ax, name, at, float(np.interp(at, grid, curve)), color)
-    ax.set(xlabel="bonus for d [log-odds]", ylabel="difference; 0 is fair", xlim=(0, 2.2))
+    values = np.concatenate(list(curves.values()))
+    room = 0.1 * (values.max() - values.min())
+    panel = Panel(
+        Axis("bonus for d [log-odds]", 0, 2.2),
+        Axis("difference; 0 is fair", min(0.0, values.min()) - room, max(0.0, values.max()) + room),
+    )
+    panel.level(0)
+    panel.upright(bonus)
+    for (name, curve), color, dash, at in zip(curves.items(), CYCLE, ("", "7 4", "2 3"), (0.2, 1.2, 1.8), strict=False):
+        panel.line(grid, curve, color, dash=dash)
+        panel.mark(bonus, float(np.interp(bonus, grid, curve)), color)
+        panel.label(name, at, float(np.interp(at, grid, curve)), color)
+    return panel
 
 
 FAIRNESS_TRADE_OFF = Explorer(

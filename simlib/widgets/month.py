@@ -4,17 +4,14 @@ import functools
 import json
 from collections.abc import Iterator
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simlib import lastmile
 from simlib.plots.style import BLUE, SKY
-from simlib.widgets.axes import label
+from simlib.widgets.drawing import Axis, Panel
 from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SEED, REPLICATIONS = 7, 3
 FIGURES = ("usd", "loss_usd", "unfair_days", "retrainings", "p99_s")
@@ -72,17 +69,18 @@ def cockpit(monitor_every_hours: int, retrain: Any, approval: Any) -> Answer:
     return Answer(numbers, finding, 1000 * np.array([run["loss_usd_by_day"] for run in runs]))
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
+def _draw(answer: Answer) -> Panel:
     days = np.arange(answer.drawn.shape[1])
+    top = 1.15 * float(answer.drawn.max())
+    panel = Panel(Axis("day", 0, days[-1]), Axis("wrong decisions [dollars/1,000]", 0, top))
     for run in answer.drawn:
-        ax.plot(days, run, color=SKY, linewidth=1)
-    mean = answer.drawn.mean(axis=0)
-    ax.plot(days, mean, color=BLUE, linewidth=2)
+        panel.line(days, run, SKY, width=1)
+    panel.line(days, answer.drawn.mean(axis=0), BLUE, width=2.4)
     for day, words in ((6, "some customers stop paying"), (17, "the world turns")):
-        ax.axvline(day, color="black", linestyle=":", linewidth=1)
-        ax.annotate(f" {words}", (day, 0.1), fontsize=9)
-    label(ax, "mean of three", float(days[-6]), float(answer.drawn[:, -8:].max()), BLUE)
-    ax.set(xlabel="day", ylabel="wrong decisions [dollars/1,000]", xlim=(0, days[-1]), ylim=(0, None))
+        panel.upright(day, dash="2 3")
+        panel.label(words, day, 0.02 * top)
+    panel.label("mean of three", float(days[-6]), float(answer.drawn[:, -8:].max()), BLUE)
+    return panel
 
 
 COCKPIT = Explorer(

@@ -1,16 +1,12 @@
 """Batch Gantt: how many machines for one night's work?"""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 import simlib as sl
 from simlib import serving, workload
 from simlib.plots.style import BLUE, RED, SKY, YELLOW
+from simlib.widgets.drawing import Axis, Panel
 from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 DRAWN = 16
 
@@ -35,27 +31,34 @@ def batch_gantt(files: int, work_min: float, cv: float, instances: int) -> Answe
     kept = "in time" if value(numbers, "ready after [h]", "high") <= 8 else "not surely in time"
     kept = "TOO LATE" if ready > 8 else kept
     finding = f"Ready after {ready:.3g} h ({kept} for 8 h), machines {100 * busy:.0f} % at work, {usd:.3g} dollars"
-    return Answer(numbers, finding, (runs[0].instances, runs[0].requests))
+    typical = min(range(6), key=lambda k: abs(figures["ready after [h]"][k] - ready))
+    return Answer(numbers, finding, (runs[typical].instances, runs[typical].requests))
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
+def _draw(answer: Answer) -> Panel:
     lives, files = answer.drawn
     shown = np.unique(np.linspace(0, len(lives) - 1, min(DRAWN, len(lives))).astype(int))
     spots = {int(lives.index[number]): spot for spot, number in enumerate(shown)}
-    stages = lives.iloc[shown]
-    y = np.arange(len(shown))
-    for begin, end, color in (("machine_up_s", "in_service_s", SKY), ("in_service_s", "gone_s", YELLOW)):
-        start = stages[begin].to_numpy(dtype=float) / 3600
-        ax.barh(y, stages[end].to_numpy(dtype=float) / 3600 - start, left=start, height=0.8, color=color)
+    stages, y = lives.iloc[shown], np.arange(len(shown))
+    hours = {name: stages[name].to_numpy(dtype=float) / 3600 for name in ("machine_up_s", "in_service_s", "gone_s")}
+    names = {float(spot): str(machine) for machine, spot in spots.items()}
+    panel = Panel(
+        Axis(
+            "hours since the start, on the night that is closest to the mean", 0, 1.04 * max(8, hours["gone_s"].max())
+        ),
+        Axis("machine", len(y) - 0.5, -0.5, names=names),
+    )
+    panel.bars(y, hours["machine_up_s"], hours["in_service_s"], SKY, height=0.8)
+    panel.bars(y, hours["in_service_s"], hours["gone_s"], YELLOW, height=0.8)
     seen = files[files["instance"].isin(list(spots)) & files["start_s"].notna()]
-    start = seen["start_s"].to_numpy() / 3600
-    color = np.where(seen["status"] == "completed", BLUE, RED).tolist()
-    where = seen["instance"].map(spots).to_numpy()
-    ax.hlines(where, start, seen["finish_s"].to_numpy() / 3600 - 0.01, colors=color, linewidth=max(3, 110 / len(shown)))
-    ax.axvline(8, color="black", linestyle="--", linewidth=1)
-    ax.annotate(" due", (8, 0), fontsize=9)
-    ax.set(xlabel="time since the start [h]; blue: a file, yellow: idle and billed, light blue: getting ready")
-    ax.set(ylabel="machine", yticks=y[:: 1 + len(y) // 8], ylim=(len(y) - 0.5, -0.5), xlim=(0, None))
+    for done, color in ((True, BLUE), (False, RED)):
+        each = seen[(seen["status"] == "completed") == done]
+        begin, end = (each[name].to_numpy() / 3600 for name in ("start_s", "finish_s"))
+        panel.bars(each["instance"].map(spots), begin, end - 0.01, color, height=0.6)
+    panel.upright(8)
+    panel.label("due", 8, len(y) - 0.6)
+    panel.key({"getting ready": SKY, "a file": BLUE, "a file without a result": RED, "idle, and billed": YELLOW})
+    return panel
 
 
 BATCH_GANTT = Explorer(

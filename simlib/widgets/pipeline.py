@@ -1,16 +1,12 @@
 """Pipeline Gantt: what do more machines, a cache and a person's hours do to a release?"""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 import simlib as sl
 from simlib import mlops
 from simlib.plots.style import BLUE, RED
+from simlib.widgets.drawing import Axis, Panel
 from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def pipeline_gantt(trainings: int, parallel: int, spread: float, start: str) -> Answer:
@@ -40,17 +36,23 @@ def pipeline_gantt(trainings: int, parallel: int, spread: float, start: str) -> 
     )
     total, work, wait, _ = numbers["mean"]
     finding = f"{total:.3g} h until approved: machines work {work:.2g} h, then {wait:.3g} h wait for a person"
-    return Answer(numbers, finding, runs[0].steps.assign(critical=runs[0].steps.index.isin(runs[0].critical_path)))
+    typical = min(runs, key=lambda run: abs(run.makespan_s / 3600 - total))
+    return Answer(numbers, finding, typical.steps.assign(critical=typical.steps.index.isin(typical.critical_path)))
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
+def _draw(answer: Answer) -> Panel:
     steps = answer.drawn.dropna(subset=["start_s", "end_s"])
-    start, end = steps["start_s"].to_numpy(dtype=float) / 3600, steps["end_s"].to_numpy(dtype=float) / 3600
+    start, end = (steps[name].to_numpy(dtype=float) / 3600 for name in ("start_s", "end_s"))
     y = np.arange(len(steps))
-    ax.barh(y, end - start, left=start, height=0.7, color=np.where(steps["critical"], RED, BLUE).tolist())
-    ax.set(yticks=y, yticklabels=[str(name) for name in steps.index], ylim=(len(y) - 0.5, -0.5))
-    ax.set(xlabel="hours since the start (red: the critical path)", xlim=(0, None))
-    ax.tick_params(axis="y", labelsize=8)
+    panel = Panel(
+        Axis("hours since the start, of the release that is closest to the mean", 0, 1.04 * end.max()),
+        Axis("", len(y) - 0.5, -0.5, names=dict(enumerate(map(str, steps.index)))),
+    )
+    critical = steps["critical"].to_numpy(dtype=bool)
+    for which, color in ((critical, RED), (~critical, BLUE)):
+        panel.bars(y[which], start[which], end[which], color, height=0.7)
+    panel.key({"on the critical path": RED, "could take longer": BLUE})
+    return panel
 
 
 PIPELINE_GANTT = Explorer(

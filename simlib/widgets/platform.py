@@ -1,13 +1,13 @@
 """Platform choice: which cloud for a company, and how far may its weights move before another one wins?"""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from simlib import platforms
 from simlib.plots.style import BLUE, GREEN, ORANGE, PURPLE
+from simlib.widgets.drawing import Axis, Panel
 from simlib.widgets.explorer import Answer, Explorer, Knob, summarised
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def platform_choice(cloud: str, existing: int, tools: int, team: int, needs: int) -> Answer:
@@ -36,15 +36,19 @@ def platform_choice(cloud: str, existing: int, tools: int, team: int, needs: int
     return Answer(numbers, finding, found.contributions.rename(index=names))
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
-    parts = answer.drawn.iloc[::-1]
-    left: Any = 0 * parts.iloc[:, 0]
-    for factor, color in zip(parts.columns, (BLUE, ORANGE, GREEN, PURPLE), strict=True):
-        ax.barh(parts.index, parts[factor], left=left, color=color, label=factor, height=0.6)
-        left = left + parts[factor]
-    ax.set(xlim=(0, 1.0), xlabel="score: the weighted mean of four factors, each between 0 and 1")
-    ax.legend(loc="lower right", fontsize=8)
-    ax.tick_params(axis="y", labelsize=8)
+def _draw(answer: Answer) -> Panel:
+    parts = answer.drawn
+    panel = Panel(
+        Axis("score: the weighted mean of four factors, each between 0 and 1", 0, 1),
+        Axis("", len(parts) - 0.4, -0.6, names=dict(enumerate(map(str, parts.index)))),
+    )
+    colors = dict(zip(parts.columns, (BLUE, ORANGE, GREEN, PURPLE), strict=True))
+    left = np.zeros(len(parts))
+    for factor, color in colors.items():
+        panel.bars(np.arange(len(parts)), left, left + parts[factor], color, height=0.6)
+        left = left + parts[factor].to_numpy()
+    panel.key(colors)
+    return panel
 
 
 _WEIGHTS = (0, 1, 2, 3, 4)

@@ -1,17 +1,14 @@
 """Queue and latency: how close to full may a fleet run?"""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import simlib as sl
 from simlib import experiments, serving, workload
 from simlib.plots.style import BLUE, GREEN, ORANGE, RED
-from simlib.widgets.axes import label, plain_log
-from simlib.widgets.explorer import Answer, Explorer, Knob, value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from simlib.widgets.drawing import Axis, Panel
+from simlib.widgets.explorer import Answer, Explorer, Knob, shortly_told, value
 
 
 def queue_and_latency(rate: float, instances: int, cv: float, routing: Any) -> Answer:
@@ -25,24 +22,29 @@ def queue_and_latency(rate: float, instances: int, cv: float, routing: Any) -> A
     figures |= {"error_rate": "errors [share]", "utilization": "utilization [share]"}
     numbers = found.loc[list(figures), ["mean", "low", "high"]].rename(index=figures)
     p50, p99, busy = (value(numbers, name) for name in ("p50 [s]", "p99 [s]", "utilization [share]"))
-    times = f"{p99 / p50:.2g} times the typical {p50:.2g} s"
-    finding = f"{100 * busy:.0f} % busy: one in a hundred waits over {p99:.2g} s, {times}"
+    times = f"{p99 / p50:.2g} times the typical {shortly_told(p50)} s"
+    finding = f"{100 * busy:.0f} % busy: one in a hundred waits over {shortly_told(p99)} s, {times}"
     return Answer(numbers, finding, np.sort(one.latencies()))
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
+def _draw(answer: Answer) -> Panel:
     seconds = answer.drawn
-    slower = 1 - np.arange(len(seconds)) / len(seconds)
-    ax.plot(seconds, slower, color=BLUE)
-    plain_log(ax, "x")
-    plain_log(ax, "y")
+    panel = Panel(
+        Axis(
+            "latency [s]; line: one run, points: six runs with 95 % intervals",
+            0.02,
+            max(2.0, 1.3 * seconds[-1]),
+            log=True,
+        ),
+        Axis("share that takes longer", 0.001, 1.3, log=True),
+    )
+    panel.line(seconds, 1 - np.arange(len(seconds)) / len(seconds), BLUE)
     for name, share, color in (("p50", 0.5, GREEN), ("p95", 0.05, ORANGE), ("p99", 0.01, RED)):
         mean, low, high = (value(answer.numbers, f"{name} [s]", which) for which in ("mean", "low", "high"))
-        ax.plot([low, high], [share, share], color=color, linewidth=3, alpha=0.5)
-        ax.plot(mean, share, "o", color=color)
-        label(ax, name, mean, share, color)
-    ax.set(xlabel="latency [s]; line: one run, points: six runs with 95 % intervals", ylabel="share that takes longer")
-    ax.set(ylim=(0.001, 1.3), xlim=(0.02, max(2.0, 1.3 * float(seconds[-1]))))
+        panel.line([low, high], [share, share], color, width=4)
+        panel.mark(mean, share, color)
+        panel.label(name, mean, share, color)
+    return panel
 
 
 QUEUE_AND_LATENCY = Explorer(

@@ -1,17 +1,10 @@
 """Autoscaler: why is scale-out always late, and what does it cost to be early?"""
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
 import simlib as sl
 from simlib import serving, workload
 from simlib.plots.style import BLUE, GREEN, RED
-from simlib.widgets.axes import label
-from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from simlib.widgets.drawing import Axis, Panel
+from simlib.widgets.explorer import Answer, Explorer, Knob, shortly_told, summarised, value
 
 
 def autoscaler(target: int, at_least: int, crowd: int, launch_min: float) -> Answer:
@@ -39,25 +32,27 @@ def autoscaler(target: int, at_least: int, crowd: int, launch_min: float) -> Ans
     }
     numbers = summarised(figures)
     lost, wait, usd = (value(numbers, name) for name in ("errors [share]", "p99 [s]", "dollars"))
-    finding = f"{100 * lost:.2g} % get an error, p99 {wait:.2g} s, {usd:.2g} dollars"
+    finding = f"{shortly_told(100 * lost)} % get an error, p99 {shortly_told(wait)} s, {usd:.2g} dollars"
     return Answer(numbers, finding, runs[0].timeline())
 
 
-def _draw(ax: "Axes", answer: Answer) -> None:
+def _draw(answer: Answer) -> Panel:
     timeline = answer.drawn
     minutes = timeline.index.to_numpy() / 60
     needed = timeline["Invocations"].to_numpy() / 60 * 0.1
     errors = timeline[["Invocation4XXErrors", "Invocation5XXErrors"]].sum(axis=1).to_numpy() / 60 * 0.1
-    ax.plot(minutes, needed, color=BLUE, linewidth=1.2)
-    ax.step(minutes, timeline["Instances"], where="post", color=GREEN, linewidth=2.4)
-    ax.step(minutes, timeline["DesiredInstances"], where="post", color=GREEN, linewidth=1.0, linestyle="--")
-    ax.fill_between(minutes, errors, color=RED, alpha=0.6, step="post", linewidth=0)
-    top = max(float(timeline[["Instances", "DesiredInstances"]].max().max()), float(needed.max())) * 1.25
-    label(ax, "work that comes", 1, max(float(needed[2]), float(timeline["Instances"].iloc[0])), BLUE)
-    label(ax, "in service (asked for: dashed)", 42, float(np.max(timeline["Instances"])), GREEN)
+    served, asked = timeline["Instances"].to_numpy(), timeline["DesiredInstances"].to_numpy()
+    top = 1.25 * max(float(each.max()) for each in (served, asked, needed))
+    panel = Panel(Axis("time [min], in one of the three runs", 0, 60), Axis("instances", 0, top, whole=True))
+    panel.area(minutes, errors, RED, opacity=0.6)
+    panel.line(minutes, needed, BLUE, width=1.4)
+    panel.stairs(minutes, asked, GREEN, width=1.2, dash="5 3")
+    panel.stairs(minutes, served, GREEN, width=2.6)
+    panel.label("in service (asked for: dashed)", float(minutes[served.argmax()]), float(served.max()), GREEN)
+    panel.label("work that comes", 1, max(float(needed[2]), float(served[0])), BLUE)
     if errors.any():
-        label(ax, "refused", float(minutes[errors.argmax()]), float(errors.max()), RED)
-    ax.set(xlabel="time [min]", ylabel="instances", ylim=(0, top), xlim=(0, 60))
+        panel.label("refused", float(minutes[errors.argmax()]), float(errors.max()), RED)
+    return panel
 
 
 AUTOSCALER = Explorer(

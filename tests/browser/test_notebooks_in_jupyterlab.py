@@ -79,7 +79,7 @@ def a_control_that_moves_by_keyboard(notebook: Notebook) -> None:
     notebook.page.keyboard.press("ArrowRight")
     changed = f"([cell, before]) => ![before, ''].includes(({_ANSWER})(cell))"
     notebook.page.wait_for_function(changed, arg=[element, before])
-    assert cell.locator("img").count() <= 1, "the new picture takes the old one's place"
+    assert cell.locator(_PICTURES).count() <= 1, "the new picture takes the old one's place"
     notebook.picture("varied")
 
 
@@ -100,14 +100,16 @@ WHAT_A_LEARNER_MUST_MEET = (
     nothing_leaves_the_machine,
 )
 
-_SEEN = """async output => {
-    const pictures = [...output.querySelectorAll("img")]
-    await Promise.all(pictures.map(each => each.decode()))
-    return {
+_PICTURES = "img, svg[role=img]"  # an explorer draws its own
+
+_SEEN = f"""async output => {{
+    const pictures = [...output.querySelectorAll("{_PICTURES}")]
+    await Promise.all(pictures.map(each => each.decode?.()))
+    return {{
         cut: output.scrollWidth > output.clientWidth + 2 ? output.textContent.trim().slice(0, 80) : null,
         pictures: pictures.map(each => each.getBoundingClientRect().width),
-    }
-}"""
+    }}
+}}"""
 
-_ANSWER = """cell => [...cell.querySelectorAll(".jp-OutputArea-output :is(pre, table, img)")]
+_ANSWER = f"""cell => [...cell.querySelectorAll(".jp-OutputArea-output :is(pre, table, {_PICTURES})")]
     .map(each => each.src ?? each.textContent).join()"""  # not the control's own number
