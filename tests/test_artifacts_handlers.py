@@ -35,6 +35,19 @@ CODES = {
     "a predict_fn that fails": MODEL + "def predict_fn(data, model):\n    raise ValueError('too bad')\n",
     "a predict_fn that sets the status": "from sagemaker_inference.errors import BaseInferenceToolkitError\n" + MODEL
     + "def predict_fn(data, model):\n    raise BaseInferenceToolkitError(422, 'too long', 'Too Long')\n",
+    "a predict_fn that fails without a word": MODEL + "def predict_fn(data, model):\n    raise ValueError\n",
+    "a status_code that is not the toolkit's": MODEL
+    + "class Mine(ValueError):\n    status_code, message = 422, 'mine'\n"
+    + "def predict_fn(data, model):\n    raise Mine('too bad')\n",
+    "before and after the model": "seen = []\ndef pre_model_fn(model_dir):\n    seen.append('pre')\n" + MODEL
+    + "def model_warmup_fn(model_dir, model):\n    seen.append(model)\n"
+    + "def predict_fn(data, model):\n    return seen\n",
+    "a folder from the context": "def model_fn(model_dir, context):\n"
+    + "    return str(model_dir) == context.system_properties.get('model_dir')\n"
+    + "def predict_fn(data, model):\n    return model\n",
+    "one that is beside": "def model_fn(model_dir):\n    import beside\n    return beside.FACTOR\n"
+    + "def predict_fn(data, model):\n    return data * model\n",
+    "a triple": DOUBLE + "def output_fn(prediction, accept):\n    return 'a', 'text/plain', 'c'\n",
     "too many arguments": MODEL + "def predict_fn(data, model, context, more):\n    return data\n",
     "a prediction of a list": MODEL + "def predict_fn(data, model):\n    return [1, 2.5]\n",
     "a prediction of an object": MODEL + "def predict_fn(data, model):\n    return object()\n",
@@ -101,8 +114,10 @@ def _toolkit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("name", CODES)
 def test_each_answer_is_the_toolkits(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Status, body and type; of an error what the artifact's code and Python say, not what the toolkit itself says."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "inference.py").write_text(CODES[name])
+    (tmp_path / "code" / "beside.py").write_text("FACTOR = 3.0\n")
     ours, theirs = artifacts.load(tmp_path), _toolkit(tmp_path, monkeypatch)
     statuses = set()
     for content_type, accept in itertools.product(BODIES, ACCEPTS):
@@ -114,8 +129,8 @@ def test_each_answer_is_the_toolkits(name: str, tmp_path: Path, monkeypatch: pyt
             statuses.add(status)
             if status == 200:
                 assert (found.body, found.content_type) == (content, kind), case
-            elif status == 422:
-                assert found.body.split(b"\n")[0] == content.split(b"\n")[0] == b"too long"
+            elif content_type == JSON and b"Content type" not in content and b"Please provide" not in content:
+                assert found.body.split(b"\n")[0] == content.split(b"\n")[0], case
     assert statuses
 
 
@@ -157,6 +172,8 @@ def test_an_npy_body_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("def model_fn(model_dir):\n    raise OSError('no weights')\n", "OSError: no weights"),
         ("def predict_fn(data, model):\n    return data\n", "Please provide a model_fn implementation"),
         ("this is no Python\n", "SyntaxError"),
+        ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
+        (MODEL + "predict_fn = 3\n", "predict_fn=3 in inference.py should be a function"),
     ],
 )
 def test_code_that_cannot_serve_is_refused_with_a_sentence(code: str, sentence: str, tmp_path: Path) -> None:
@@ -167,6 +184,44 @@ def test_code_that_cannot_serve_is_refused_with_a_sentence(code: str, sentence: 
     assert sentence in str(error.value)
 
 
+def test_the_accepted_type_is_the_containers_where_nobody_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "inference.py").write_text(DOUBLE)
+    monkeypatch.setenv("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", CSV)
+    ours, theirs = artifacts.load(tmp_path), _toolkit(tmp_path, monkeypatch)
+    for accept in (None, ANY, JSON):
+        assert ours.answer(b"[1]", JSON, accept) == theirs(b"[1]", JSON, accept)
+
+
+# What nobody should write, and what comes of it: as with the server around the toolkit, and the worker lives on.
+ODD = {
+    "return {'a': [1.5]}": (200, b'{\n  "a": [\n    1.5\n  ]\n}'),
+    "return None": (200, b"null"),
+    "return {1, 2}": (503, b"an answer of type set cannot be sent"),
+    "import numpy; return numpy.ones(2)": (503, b"an answer of type ndarray cannot be sent"),
+    "return ()": (500, b"tuple index out of range"),
+    "return '\\ud800'": (500, b"'utf-8' codec can't encode"),
+    "return 'a', None": (500, b"a content type of None is not possible"),
+    "return 'a', 'b\\r\\nc: d'": (500, b"a content type of 'b\\r\\nc: d' is not possible"),
+    "import sys; sys.exit(3)": (500, b"3\nTraceback"),
+    "raise GeneratorExit": (500, b"Invalid Request"),
+    "raise type('Mute', (Exception,), {'__str__': None})()": (500, b"\nTraceback"),
+    "raise type('BaseInferenceToolkitError', (Exception,), {'status_code': None, 'message': 'a'})": (500, b"a\n"),
+    "raise type('BaseInferenceToolkitError', (Exception,), {'status_code': 99, 'message': 'a'})": (500, b"a\n"),
+}
+
+
+@pytest.mark.parametrize("body", ODD)
+def test_whatever_the_code_does_there_is_an_answer(body: str, tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "inference.py").write_text(
+        MODEL + f"def transform_fn(model, data, kind, accept):\n    {body}\n"
+    )
+    status, begin = ODD[body]
+    found = artifacts.load(tmp_path).answer(b"[1]", JSON)
+    assert (found.status, found.body[: len(begin)]) == (status, begin)
+
+
 def test_artifacts_do_not_get_into_each_others_way(tmp_path: Path) -> None:
     handlers = []
     for factor in (2, 3):
@@ -174,7 +229,7 @@ def test_artifacts_do_not_get_into_each_others_way(tmp_path: Path) -> None:
         code.mkdir(parents=True)
         (code / "helper_of_mine.py").write_text(f"FACTOR = {factor}\n")
         (code / "inference.py").write_text(
-            f"FACTOR = {factor}\n" + MODEL + "def predict_fn(data, model):\n    return data * FACTOR\n"
+            "from helper_of_mine import FACTOR\n" + MODEL + "def predict_fn(data, model):\n    return data * FACTOR\n"
         )
         handlers.append(artifacts.load(code.parent))
     assert [json.loads(handler.answer(b"[1]", JSON).body) for handler in handlers] == [[2], [3]]

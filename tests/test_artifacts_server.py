@@ -1,5 +1,6 @@
 """The local server: the contract of a container, nothing lost and nothing answered twice, whatever callers send."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -24,6 +25,7 @@ Answering = Future[urllib3.BaseHTTPResponse]
 # Says its input back; where that is "until" and a file, when the file is there.
 ECHO = """
 import pathlib
+import sys
 import time
 
 
@@ -40,6 +42,10 @@ def transform_fn(model, data, content_type, accept):
             time.sleep(0.005)
     if words.startswith("fail"):
         raise RuntimeError("as asked")
+    if words.startswith("say"):
+        print(words, file=sys.stderr)
+    if words == "no bytes":
+        return object()
     return words, "text/plain"
 """
 
@@ -88,8 +94,22 @@ def test_it_answers_what_a_container_answers(server: artifacts.Server) -> None:
     assert said == {"MaxConcurrentTransforms": 2, "BatchStrategy": "MultiRecord", "MaxPayloadInMB": 1}
     answer = _post(server.url, "hello", **{"Content-Type": "text/csv"})
     assert (answer.status, answer.data, answer.headers["Content-Type"]) == (200, b"hello", "text/plain")
-    assert urllib3.request("GET", f"{server.url}/invocations").status == 405
     assert urllib3.request("GET", f"{server.url}/else").status == 404
+
+
+def test_a_wrong_method_is_said_with_the_right_one(server: artifacts.Server) -> None:
+    for method, path, right in [
+        ("GET", "/invocations", "POST"),
+        ("PUT", "/endpoints/gate/invocations", "POST"),
+        ("POST", "/ping", "GET, HEAD"),
+        ("DELETE", "/execution-parameters", "GET, HEAD"),
+    ]:
+        answer = urllib3.request(method, f"{server.url}{path}", retries=False)
+        assert (answer.status, answer.headers["Allow"]) == (405, right)
+    one_connection = urllib3.HTTPConnectionPool("127.0.0.1", int(server.url.rsplit(":", 1)[1]), maxsize=1, block=True)
+    for path, status in (("/ping", 200), ("/execution-parameters", 200), ("/invocations", 405), ("/else", 404)):
+        assert one_connection.request("HEAD", path).status == status
+        assert one_connection.request("GET", "/ping").status == 200, "the answer to HEAD had a body"
 
 
 def test_a_real_sagemaker_client_works_as_it_is(server: artifacts.Server) -> None:
@@ -227,7 +247,8 @@ def test_garbage_huge_bodies_and_slow_senders_keep_nobody_waiting(server: artifa
             sender.shutdown(socket.SHUT_WR)
             while sender.recv(4096):
                 pass
-    assert _post(server.url, b"x" * 2_000_000).status == 413  # who waited for the slow ones would wait for ever
+    assert _post(server.url, b"x" * 1_000_001).status == 413  # who waited for the slow ones would wait for ever
+    assert _post(server.url, b"x" * 1_000_000).status == 200
     assert _post(server.url, "still there").data == b"still there"
     assert _post(server.url, "fail").status == 500
     assert _post(server.url, b"\xff\xfe").status == 500
@@ -236,14 +257,51 @@ def test_garbage_huge_bodies_and_slow_senders_keep_nobody_waiting(server: artifa
         sender.close()
 
 
+def test_more_connections_than_select_knows_keep_nobody_waiting(echo: Path) -> None:
+    """Each is a file, and `select()` knows 1,024 of them: whoever listens with it fails for ever at the next."""
+    resource = pytest.importorskip("resource", reason="Windows knows no such limit")
+    if 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 1400:
+        pytest.skip("this process may not open 1,400 files")
+    with artifacts.Server(echo, queue_limit=200) as server, contextlib.ExitStack() as idle:
+        for _ in range(1100):
+            address = ("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+            idle.enter_context(socket.create_connection(address)).sendall(b"POST /invocations HTTP/1.1\r\nHo")
+        assert _post_anew(server.url, "still there") == b"still there"
+
+
+def _post_anew(url: str, body: str) -> bytes:
+    """By a connection of its own."""
+    with urllib3.PoolManager(retries=False, timeout=120) as pool:
+        return pool.request("POST", f"{url}/invocations", body=body).data
+
+
+def test_what_the_code_prints_stops_nobody_and_can_be_read(echo: Path) -> None:
+    """More than a pipe holds that nobody reads, 64 kB on most systems."""
+    with artifacts.Server(echo) as server:
+        for number in range(10):
+            assert _post(server.url, f"say {number}" + 20_000 * ".").status == 200
+        assert "say 9..." in server.printed()
+        server.stop()
+        assert len(server.printed()) > 200_000
+
+
+def test_a_503_of_the_code_is_no_refusal(echo: Path) -> None:
+    with artifacts.Server(echo) as server:
+        assert _post(server.url, "no bytes").status == 503
+        server.stop()
+        assert list(server.log()["status"]) == ["failed"]
+        assert server.log()["service_s"].notna().all()
+
+
 def test_a_code_in_a_request_is_not_run(server: artifacts.Server) -> None:
     assert _post(server.url, "__import__('os')._exit(1)").data == b"__import__('os')._exit(1)"
     assert urllib3.request("GET", f"{server.url}/../../etc/passwd").status == 404
 
 
 def test_what_cannot_be_served_is_said_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="there is no file"):
-        artifacts.Server(tmp_path / "none.tar.gz")
+    for name in (tmp_path / "none.tar.gz", "a\0b", "\ud800"):
+        with pytest.raises(ParameterError, match="there is no file"):
+            artifacts.Server(name)
     broken = artifacts.pack(None, tmp_path / "b.tar.gz", inference="import no_such_thing\n", requirements=["x"])
     with pytest.raises(ParameterError, match="no_such_thing"):
         artifacts.Server(broken.path)

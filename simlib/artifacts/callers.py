@@ -4,11 +4,14 @@ A client that waits for an answer before it sends again slows down exactly when 
 queue (*coordinated omission*).  Here each request has its intended time beforehand, and its latency counts from there.
 """
 
+import http.client
 import re
+import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -53,21 +56,20 @@ def drive(
         One row a request: intended_s sent_s finish_s [s from now], latency_s from the intended time, code (0 where no
         answer came), and the inference_id that it carried, by which it is found in the server's log.
     """
-    import urllib3
-
     intended, data = _ascending(times), _bytes(body)
-    target, headers = _target(url), _headers(content_type, accept)
-    pool = urllib3.PoolManager(maxsize=connections, block=True, retries=False, timeout=min(timeout_s, LONGEST_S))
+    address, headers = _address(url), _headers(content_type, accept)
+    patience_s, mine = min(timeout_s, LONGEST_S), threading.local()  # each sender keeps a connection of its own
+    opened: list[_Connection] = []
     this = uuid.uuid4().hex[:8]  # who else drives the same server has other names
     rows: list[tuple[float, float, int]] = [(np.nan, np.nan, 0)] * len(intended)
     begin = time.perf_counter()
 
     def send(number: int) -> None:
         sent = time.perf_counter() - begin
-        try:
-            code = pool.request("POST", target, body=data, headers=headers | {INFERENCE_ID: f"{this}-{number}"}).status
-        except urllib3.exceptions.HTTPError:
-            code = 0
+        if not hasattr(mine, "connection"):
+            mine.connection = _Connection(address, patience_s)
+            opened.append(mine.connection)
+        code = mine.connection.ask(data, headers | {INFERENCE_ID: f"{this}-{number}"})
         rows[number] = (sent, time.perf_counter() - begin, code)
 
     with ThreadPoolExecutor(connections) as senders:
@@ -77,7 +79,8 @@ def drive(
             asked.append(senders.submit(send, number))
         for each in asked:
             each.result()
-    pool.clear()
+    for connection in opened:
+        connection.close()
     frame = pd.DataFrame(rows, columns=["sent_s", "finish_s", "code"])
     frame.insert(0, "intended_s", intended)
     frame["latency_s"] = frame["finish_s"] - frame["intended_s"]
@@ -85,13 +88,47 @@ def drive(
     return frame
 
 
+class _Connection:
+    """One connection to *address*, opened when it is needed and kept from request to request.
+
+    By the standard library alone: what a caller's own program takes is part of the latency that it measures.
+    """
+
+    def __init__(self, address: SplitResult, patience_s: float) -> None:
+        kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+        self._http = kind(str(address.hostname), address.port, timeout=patience_s)
+        self._path = f"{address.path.rstrip('/')}/invocations"
+
+    def ask(self, body: bytes, headers: dict[str, str]) -> int:
+        """The status of the answer; 0 where none comes."""
+        from urllib3.util import wait_for_read
+
+        if self._http.sock is not None and wait_for_read(self._http.sock, timeout=0.0):
+            self.close()  # the server has hung up meanwhile
+        try:
+            self._http.request("POST", self._path, body, headers)
+            answer = self._http.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            self.close()
+            return 0
+        return answer.status
+
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+
+
 def _ascending(times: Any) -> np.ndarray:
     try:
         found = np.asarray(times, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = np.array([np.nan])
     if found.ndim != 1 or not np.isfinite(found).all() or (found < 0).any() or (np.diff(found) < 0).any():
-        raise ParameterError("drive: times should be seconds from now, finite, at least 0 and ascending.")
+        raise ParameterError(
+            f"drive: times={shortly(times)} is not possible: times should be seconds from now, finite, at least 0 and "
+            "ascending."
+        )
     if len(found) and found[-1] > LONGEST_S:
         raise ParameterError(f"drive: times should end within a day, {LONGEST_S:g} s; the last is {found[-1]:g}.")
     return found
@@ -104,20 +141,19 @@ def _bytes(body: bytes | str) -> bytes:
         raise ParameterError(f"drive: body={shortly(body)} cannot be written as UTF-8: send bytes.") from None
 
 
-def _target(url: str) -> str:
+def _address(url: str) -> SplitResult:
     """Where requests go; raises about what is no address."""
-    import urllib3
-
     try:
-        parsed = urllib3.util.parse_url(url)
-        host = parsed.host or ""
+        address = urlsplit(url)
+        host = address.hostname or ""
         host.encode("idna" if ":" not in host else "ascii")
-        known = parsed.scheme in ("http", "https") and host and not re.search(r"[\s\0%]", host)
-    except (urllib3.exceptions.HTTPError, UnicodeError):
+        known = address.scheme in ("http", "https") and host and address.port != 0
+        known = known and url.isascii() and not re.search(r"[\s\0%]", url)
+    except ValueError:  # UnicodeError is one, too
         known = False
     if not known:
         raise ParameterError(f"drive: url={shortly(url)} is not possible: it should be like 'http://127.0.0.1:8080'.")
-    return f"{url.rstrip('/')}/invocations"
+    return address
 
 
 def _headers(content_type: str, accept: str) -> dict[str, str]:

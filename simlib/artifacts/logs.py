@@ -54,25 +54,35 @@ def _time(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def completed(log: Any, owner: str) -> pd.DataFrame:
+def completed(log: Any, owner: str, parameter: str = "log") -> pd.DataFrame:
     """The completed requests of *log* in the order of arrival, for *owner*, who names what is wrong with them."""
+    if not isinstance(log, pd.DataFrame):
+        raise ParameterError(
+            f"{owner}: {parameter}={shortly(log)} is not possible: it should be a log as Server.log() gives it."
+        )
     wanted = ("arrival_s", "finish_s", "service_s", "status")
-    missing = [name for name in wanted if not isinstance(log, pd.DataFrame) or list(log.columns).count(name) != 1]
+    missing = [name for name in wanted if list(log.columns).count(name) != 1]
     if missing:
-        raise ParameterError(f"{owner}: the log has no column {missing[0]!r}: it should be as Server.log() gives it.")
+        raise ParameterError(
+            f"{owner}: {parameter} has no column {missing[0]!r}: it should be as Server.log() gives it."
+        )
     done = log[log["status"] == "completed"]
     if len(done) < LEAST:
-        raise ParameterError(f"{owner}: the log has {len(done)} completed requests: it should have at least {LEAST}.")
+        raise ParameterError(
+            f"{owner}: {parameter} has {len(done)} completed requests: it should have at least {LEAST}."
+        )
     for name in wanted[:3]:
         numbers = pd.to_numeric(done[name], errors="coerce")
         if not np.isfinite(numbers).all():
             odd = done.loc[~np.isfinite(numbers), [name]].iloc[0].tolist()[0]  # a Python value, as a sentence shows it
-            raise ParameterError(f"{owner}: {name}={shortly(odd)} in the log is not possible: it should be seconds.")
+            raise ParameterError(
+                f"{owner}: {name}={shortly(odd)} in {parameter} is not possible: it should be seconds."
+            )
         done = done.assign(**{name: numbers.astype(float)})
     taken = done["finish_s"] - done["arrival_s"]
     if (done["service_s"] <= 0).any() or (taken < 0.999 * done["service_s"] - 1e-6).any():
         raise ParameterError(
-            f"{owner}: a request in the log took no time, or less than it was worked on: times should be seconds, "
+            f"{owner}: a request in {parameter} took no time, or less than it was worked on: times should be seconds, "
             "service_s > 0 and finish_s - arrival_s at least service_s."
         )
     return done.sort_values("arrival_s", ignore_index=True)

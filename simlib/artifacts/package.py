@@ -146,7 +146,7 @@ def pack(
         WEIGHTS: _weights(model),
         CODE: _content("inference", inference, code=True),
         REQUIREMENTS: _content("requirements", "".join(f"{line}\n" for line in lines)),
-        **_further(extra or {}),
+        **_further({} if extra is None else extra),
     }
     files[MANIFEST] = json.dumps(_manifest(name, model, files), indent=2, sort_keys=True).encode()
     packed = _packed(files)

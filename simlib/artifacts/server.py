@@ -6,9 +6,12 @@ whole before a worker sees it, so a slow sender keeps nobody waiting.  Only this
 otherwise, and no code from a request is run.
 """
 
+import http
 import json
+import os
 import queue
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -25,16 +28,18 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from simlib.artifacts.handlers import Answer, load
+from simlib.artifacts.handlers import Answer, importable, load
 from simlib.artifacts.logs import LOG_COLUMNS, read_log
 from simlib.artifacts.station import Station, Visit
 from simlib.artifacts.unpacking import unpack
-from simlib.parameters import Count, ParameterError, Positive, Text, Whole, checked
+from simlib.parameters import Count, ParameterError, Positive, Text, Whole, checked, shortly
 
 
 def _within_reach(value: int) -> int:
     if value > MOST_THREADS:
-        raise ValueError(f"{value} threads are too many: workers and queue_limit should be {MOST_THREADS} at most.")
+        raise ValueError(
+            f"{shortly(value)} threads are too many: workers and queue_limit should be {MOST_THREADS} at most."
+        )
     return value
 
 
@@ -100,15 +105,17 @@ def serve(
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with tempfile.TemporaryDirectory() as folder:
-        handler = load(unpack(artifact, Path(folder) / "model"))
-        with closing(_listening(host, port)) as listening, _noting(log) as note:
+        model = unpack(artifact, Path(folder) / "model")
+        with importable(model), closing(_listening(host, port)) as listening, _noting(log) as note:
+            handler = load(model)
             station = Station(handler, note, workers=workers, queue_limit=queue_limit, timeout_s=timeout_s)
             server = create_server(
                 _application(station, workers=workers, max_body_mb=max_body_mb),
                 sockets=[listening],
                 threads=station.room + 4,  # those that wait hold a thread each; the rest say that there is no room
-                connection_limit=station.room + 1000,
-                max_request_body_size=int(max_body_mb * 1e6),
+                connection_limit=_most_connections(station.room),
+                asyncore_use_poll=True,  # select() would fail for ever at the 1,024th
+                max_request_body_size=int(max_body_mb * 1e6) + 1,  # the first size that waitress refuses
                 ident="simlib",
             )
             threading.Thread(target=server.run, daemon=True, name="http").start()
@@ -122,6 +129,17 @@ def serve(
             station.drain(_DRAIN_S)
             _send_the_rest(server)
             server.close()
+
+
+def _most_connections(room: int) -> int:
+    """For all who find room and a thousand more, as far as this process may open files; further ones wait outside."""
+    if not hasattr(select, "poll"):
+        return 400  # Windows: select() knows 512 sockets
+    import resource
+
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    wanted = room + 1000
+    return wanted if allowed == resource.RLIM_INFINITY else max(10, min(wanted, allowed - 100))
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -179,31 +197,46 @@ def _application(station: Station, *, workers: int, max_body_mb: float) -> Calla
         "MaxPayloadInMB": int(max_body_mb),
     }
 
-    def answer(method: str, path: str, environ: dict[str, Any]) -> Answer:
-        if method == "GET" and path == "/ping":
+    def answer(path: str, environ: dict[str, Any]) -> Answer:
+        if path == "/ping":
             return Answer(200, b"", "text/plain")
-        if method == "GET" and path == "/execution-parameters":
+        if path == "/execution-parameters":
             return Answer(200, json.dumps(parameters).encode(), "application/json")
-        if INVOCATIONS.fullmatch(path):
-            if method != "POST":
-                return Answer(405, b"send requests with POST\n", "text/plain")
-            body = environ["wsgi.input"].read()
-            inference_id = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID")
-            return station.serve(body, environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"), inference_id)
-        return Answer(404, b"there is /ping, /invocations and /execution-parameters\n", "text/plain")
+        body = environ["wsgi.input"].read()
+        inference_id = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID")
+        return station.serve(body, environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"), inference_id)
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        found = answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ)
-        start_response(
-            f"{found.status} {_REASONS.get(found.status, 'Error')}",
-            [("Content-Type", found.content_type), ("Content-Length", str(len(found.body)))],
-        )
-        return [found.body]
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        allowed = _methods(path)
+        if not allowed:
+            found = Answer(404, b"there is /ping, /invocations and /execution-parameters\n", "text/plain")
+        elif method not in allowed:
+            found = Answer(405, f"send {allowed[0]} to {path}\n".encode(), "text/plain")
+        else:
+            found = answer(path, environ)
+        body = b"" if method == "HEAD" else found.body  # HTTP lets nothing follow the head then
+        headers = [("Content-Type", found.content_type), ("Content-Length", str(len(body)))]
+        if found.status == 405:
+            headers.append(("Allow", ", ".join(allowed)))
+        start_response(f"{found.status} {_reason(found.status)}", headers)
+        return [body]
 
     return application
 
 
-_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable", 504: "Gateway Timeout"}
+def _methods(path: str) -> tuple[str, ...]:
+    """What *path* may be asked with; nothing where there is no such path."""
+    if path in ("/ping", "/execution-parameters"):
+        return ("GET", "HEAD")
+    return ("POST",) if INVOCATIONS.fullmatch(path) else ()
+
+
+def _reason(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:  # a number of the artifact's own
+        return "Error"
 
 
 # --- in a process of its own -----------------------------------------------------------------------------------------
@@ -234,14 +267,21 @@ class Server:
         max_body_mb: Positive = 25.0,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self._log = Path(self._folder.name) / "access.jsonl"
+        self._log, self._said = (Path(self._folder.name) / name for name in ("access.jsonl", "said.txt"))
         self._kept: pd.DataFrame | None = None  # the log, once the server has stopped
+        self._printed = ""
         port = port or _free_port()
         self.url = f"http://127.0.0.1:{port}"
         options = {"workers": workers, "queue-limit": queue_limit, "timeout-s": timeout_s, "max-body-mb": max_body_mb}
         settings = [f"--{name}={value}" for name, value in options.items()]
         command = [sys.executable, "-m", "simlib", "serve", str(artifact), f"--port={port}", f"--log={self._log}"]
-        self._process = subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        at_once = os.environ | {"PYTHONUNBUFFERED": "1"}
+        with self._said.open("wb") as said:  # a file, for who writes into a pipe that nobody reads stands still
+            try:
+                self._process = subprocess.Popen([*command, *settings], stdout=said, stderr=said, env=at_once)
+            except ValueError:  # a name that no file can have
+                self._folder.cleanup()
+                raise ParameterError(f"Server: there is no file {shortly(str(artifact))}.") from None
         weakref.finalize(self, _end, self._process)  # whoever forgets to stop it leaves nothing behind
         self._wait_until_ready()
 
@@ -251,16 +291,16 @@ class Server:
         until, pool = time.monotonic() + _READY_S, urllib3.PoolManager(retries=False, timeout=2.0)
         while time.monotonic() < until:
             if self._process.poll() is not None:
-                said = self._process.stderr.read().decode() if self._process.stderr else ""
                 self.stop()
-                raise ParameterError(said.strip().splitlines()[-1] if said.strip() else "the server did not start.")
+                said = self.printed().strip()
+                raise ParameterError(said.splitlines()[-1] if said else "Server: it did not start.")
             try:
                 if pool.request("GET", f"{self.url}/ping").status == 200:
                     return
             except urllib3.exceptions.HTTPError:
                 time.sleep(0.05)
         self.stop()
-        raise ParameterError(f"the server was not ready within {_READY_S:g} s.")
+        raise ParameterError(f"Server: it was not ready within {_READY_S:g} s: model_fn should take less.")
 
     def __enter__(self) -> "Server":
         return self
@@ -278,14 +318,17 @@ class Server:
                 self._process.kill()
         if self._kept is None:
             self._kept = read_log(self._log) if self._log.exists() else pd.DataFrame(columns=list(LOG_COLUMNS))
+            self._printed = self.printed()
             self._folder.cleanup()
-        if self._process.stderr:
-            self._process.stderr.close()
         return self._process.wait()
 
     def log(self) -> pd.DataFrame:
         """The access log so far: one row a request, in the order of arrival."""
         return read_log(self._log) if self._kept is None else self._kept.copy()
+
+    def printed(self) -> str:
+        """What the artifact's code has printed so far, warnings and errors too."""
+        return self._said.read_text(errors="replace") if self._said.exists() else self._printed
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from simlib.artifacts.handlers import Answer, Handler
 
-STATUS = {200: "completed", 503: "rejected", 504: "timed_out"}  # else failed
+REFUSED = {503: "rejected", 504: "timed_out"}  # by the station itself
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Visit:
     start_s: float = math.nan
     finish_s: float = math.nan
     code: int = 0
+    status: str = "failed"
     inference_id: str | None = None
 
     def line(self) -> dict[str, float | int | str | None]:
@@ -37,7 +38,7 @@ class Visit:
             "service_s": self.finish_s - self.start_s,
         }
         line: dict[str, float | int | str | None] = {k: None if math.isnan(v) else v for k, v in times.items()}
-        line.update(status=STATUS.get(self.code, "failed"), code=self.code, inference_id=self.inference_id)
+        line.update(status=self.status, code=self.code, inference_id=self.inference_id)
         return line
 
 
@@ -121,6 +122,7 @@ class Station:
             free_s = self._now()  # handing over keeps the worker, too
             if answers:
                 visit.finish_s, visit.code = free_s, answer.status
+                visit.status = "completed" if answer.status == 200 else "failed"
                 self.note(visit)
 
     def _takes(self, job: _Job) -> bool:
@@ -130,7 +132,7 @@ class Station:
         return was_open
 
     def _refused(self, visit: Visit, code: int, reason: str) -> Answer:
-        self.note(Visit(visit.arrival_s, visit.start_s, self._now(), code, visit.inference_id))
+        self.note(Visit(visit.arrival_s, visit.start_s, self._now(), code, REFUSED[code], visit.inference_id))
         return Answer(code, json.dumps({"message": reason}).encode(), "application/json")
 
     def _now(self) -> float:

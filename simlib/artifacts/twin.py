@@ -36,6 +36,7 @@ MOVES_BY = 0.1  # see `forecast`
 
 Seconds = SkipValidation[Any]  # an array; checked by hand
 Rate = Annotated[Positive, Field(ge=1e-6, le=1e6)]
+Workers = Annotated[Count, Field(le=100_000)]
 Moves = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
@@ -46,7 +47,7 @@ Moves = Annotated[float, Field(strict=True, ge=0, le=1)]
 def replay(
     log: SkipValidation[pd.DataFrame],
     *,
-    workers: Count = 1,
+    workers: Workers = 1,
     sent: SkipValidation[pd.DataFrame | None] = None,
     overhead: Seconds = None,
     seed: Whole = 0,
@@ -128,7 +129,9 @@ def _as_callers_saw(sent: Any, log: Any, owner: str) -> pd.DataFrame:
     """One row a request that was answered: arrival_s as intended, service_s, inside_s the station, latency_s."""
     done = completed(log, owner)
     wanted = ("intended_s", "latency_s", "code", "inference_id")
-    missing = [name for name in wanted if not isinstance(sent, pd.DataFrame) or name not in sent.columns]
+    if not isinstance(sent, pd.DataFrame):
+        raise ParameterError(f"{owner}: sent={shortly(sent)} is not possible: it should be as drive() gives it.")
+    missing = [name for name in wanted if name not in sent.columns]
     if missing:
         raise ParameterError(f"{owner}: sent has no column {missing[0]!r}: it should be as drive() gives it.")
     if "inference_id" not in done:
@@ -137,7 +140,9 @@ def _as_callers_saw(sent: Any, log: Any, owner: str) -> pd.DataFrame:
     inside.index = pd.Index(done["inference_id"])
     answered = sent[sent["code"] == 200]
     found = answered.join(inside[~inside.index.duplicated()], on="inference_id", how="inner")
-    if len(found) < 0.99 * len(answered) or not len(found):
+    if not len(answered):
+        raise ParameterError(f"{owner}: sent has no request that was answered: its code should be 200.")
+    if len(found) < 0.99 * len(answered):
         raise ParameterError(
             f"{owner}: sent and log do not belong together: {len(found)} of {len(answered)} are in both."
         )
@@ -163,16 +168,16 @@ def moved(
     Both are access logs.  The interval is Student's over the means of ten blocks of each log in the order of time, for
     service times that follow each other are alike (Law, Simulation Modeling and Analysis, batch means).
     """
-    now, before = (np.log(_block_means(log, "moved")) for log in (run, calibration))
+    now, before = np.log(_block_means(run, "run")), np.log(_block_means(calibration, "calibration"))
     both = interval(now - now.mean(), confidence), interval(before - before.mean(), confidence)
     middle = float(now.mean() - before.mean())
     half = math.hypot(*(each.half_width for each in both))
     return Interval(math.exp(middle), math.exp(middle - half), math.exp(middle + half), len(now) + len(before))
 
 
-def _block_means(log: Any, owner: str) -> np.ndarray:
+def _block_means(log: Any, parameter: str) -> np.ndarray:
     """Mean service times [s] of ten blocks, in the order of time."""
-    service = completed(log, owner)["service_s"].to_numpy()
+    service = completed(log, "moved", parameter)["service_s"].to_numpy()
     return np.array([block.mean() for block in np.array_split(service, BLOCKS)])
 
 
@@ -202,11 +207,11 @@ def forecast(
     *,
     rate: Rate,
     requests: Annotated[Count, Field(le=1_000_000)],
-    workers: Count = 1,
+    workers: Workers = 1,
     moves_by: Moves | None = None,
     overhead: Seconds = None,
     confidence: Confidence = 0.95,
-    replications: Annotated[Count, Field(ge=20)] = 200,
+    replications: Annotated[Count, Field(ge=20, le=100_000)] = 200,
     seed: Whole = 0,
 ) -> Forecast:
     """Forecast a run of so many *requests* at *rate*, with the interval that a measurement should fall into.
@@ -234,7 +239,7 @@ def forecast(
     replications, seed : int
         Simulated runs, each with its own luck and its own mean service time.
     """
-    services = [completed(log, "forecast")["service_s"].to_numpy() for log in _logs(calibration)]
+    services = [completed(log, "forecast", "calibration")["service_s"].to_numpy() for log in _logs(calibration)]
     center = math.exp(float(np.mean([math.log(service.mean()) for service in services])))
     spread, factors = _factors(services, moves_by, replications)
     rng = np.random.default_rng(seed)

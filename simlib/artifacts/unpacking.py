@@ -1,28 +1,32 @@
 """Opening an archive that somebody else has made: everything is looked at before anything is written.
 
-Refused, each with a sentence: what is no gzipped tar, names that lead out of the folder, links and devices, two files
-of one name, more or larger files than agreed (a small archive may hold a huge file of zeros), and an archive without
-`code/inference.py`.
+Refused, each with a sentence: what is no whole gzipped tar, or holds more behind its end; names that lead out of the
+folder, or that some system cannot write or a reader cannot see; links, devices and sparse files; two files of one name,
+on a system that knows no capitals, too; more or larger files than agreed (a small archive may hold a huge file of
+zeros); an archive without `code/inference.py`; and files that are not those of the manifest.
 """
 
 import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import tarfile
 import tempfile
+import unicodedata
 import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from simlib.parameters import Count, ParameterError, Positive, checked
+from simlib.parameters import Count, ParameterError, Positive, checked, shortly
 
 MOST_MB, MOST_FILES = 2000, 10_000
-LONGEST_NAME = 255  # bytes; what file systems take
+LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes; what file systems take
 CODE, MANIFEST = "code/inference.py", "manifest.json"
-_WINDOWS = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+_PORTS = {f"{port}{n}" for port in ("com", "lpt") for n in "123456789¹²³"}
+_WINDOWS = {"con", "prn", "aux", "nul", "conin$", "conout$"} | _PORTS
 
 
 @checked
@@ -48,12 +52,13 @@ def unpack(
         If the archive is refused (see above), a file is not the one that the manifest names, or the folder exists.
     """
     folder = Path(folder)
+    if not folder.name.isprintable():
+        raise ParameterError(f"unpack: folder={shortly(str(folder))} is not possible: no folder can have that name.")
     if os.path.lexists(folder):
         raise ParameterError(f"unpack: {str(folder)!r} exists: it should be a new folder.")
     if not folder.parent.is_dir():
         raise ParameterError(f"unpack: there is no folder {str(folder.parent)!r} to unpack in.")
     contents = read(Path(path), most_mb=most_mb, most_files=most_files)
-    check_hashes(contents)
     try:
         _write(contents, folder)
     except OSError as error:
@@ -75,16 +80,18 @@ def _write(contents: Mapping[str, bytes], folder: Path) -> None:
 
 
 def read(path: Path, *, most_mb: float = MOST_MB, most_files: int = MOST_FILES) -> dict[str, bytes]:
-    """The files of an artifact by name, in memory; raises before it has read more than agreed."""
+    """The files of an artifact by name, in memory, as the manifest names them; raises before it has read too much."""
     try:
         with path.open("rb") as file:
-            return contents_of(file, path.name, most_mb=most_mb, most_files=most_files)
+            contents = contents_of(file, path.name, most_mb=most_mb, most_files=most_files)
     except ParameterError:
         raise
     except FileNotFoundError:
         raise ParameterError(f"there is no file {str(path)!r}.") from None
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise ParameterError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', error)}.") from None
+    _check_hashes(contents)
+    return contents
 
 
 def contents_of(
@@ -95,7 +102,8 @@ def contents_of(
         with gzip.open(file) as source:
             capped: Any = _Capped(source, name, most_mb)
             with tarfile.open(mode="r|", fileobj=capped) as tar:
-                contents = _contents(tar, name, most_files)
+                contents = _contents(tar, name, most_files, capped)
+                _check_end(tar.fileobj, name)
     except ParameterError:
         raise
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, zlib.error) as error:
@@ -105,17 +113,67 @@ def contents_of(
     return contents
 
 
-def _contents(tar: tarfile.TarFile, archive: str, most_files: int) -> dict[str, bytes]:
+def _contents(tar: tarfile.TarFile, archive: str, most_files: int, capped: "_Capped") -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
+    places = _Places(archive)
     for count, member in enumerate(tar, start=1):
         if count > most_files:
             raise ParameterError(f"{archive} holds more than {most_files} files: it is refused.")
+        if member.isdir() and not PurePosixPath(member.name).parts:
+            continue  # "./", the folder itself: as `tar -czf model.tar.gz .` writes it
+        check_name(member.name, archive)
         if member.isdir():
-            check_name(member.name, archive)
-        else:
-            name = _checked_member(member, archive, contents)
-            contents[name] = _bytes(tar, member)
+            places.folder(member.name)
+            continue
+        if not member.isfile() or member.issparse():
+            raise ParameterError(
+                f"{archive} holds {shortly(member.name)}, a link, a device or a sparse file: it is refused."
+            )
+        capped.must_hold(member.size)
+        places.file(member.name)
+        contents[str(PurePosixPath(member.name))] = _bytes(tar, member)
     return contents
+
+
+def _check_end(rest: Any, archive: str) -> None:
+    """Read to the end, for only there gzip says whether all was whole; behind the archive there are zeros alone."""
+    while data := rest.read(tarfile.RECORDSIZE):
+        if any(data):
+            raise ParameterError(f"{archive} holds more behind the end of the archive: it is refused.")
+
+
+class _Places:
+    """Where files and folders of an archive lie, for a system that knows neither capitals nor two ways to write é."""
+
+    def __init__(self, archive: str) -> None:
+        self.archive = archive
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+
+    def file(self, name: str) -> None:
+        """Give a file its place, or say who has it."""
+        place = self._place(name)
+        if place in self._files:
+            raise ParameterError(f"{self.archive} holds {shortly(name)} twice: it is refused.")
+        self._inside(place.rpartition("/")[0], name)
+        if place in self._folders:
+            raise ParameterError(f"{self.archive} uses a folder as a file in {shortly(name)}: it is refused.")
+        self._files.add(place)
+
+    def folder(self, name: str) -> None:
+        """Give a folder its place, or say who has it."""
+        self._inside(self._place(name), name)
+
+    def _inside(self, folder: str, name: str) -> None:
+        while folder and folder not in self._folders:
+            if folder in self._files:
+                raise ParameterError(f"{self.archive} uses a file as a folder in {shortly(name)}: it is refused.")
+            self._folders.add(folder)
+            folder = folder.rpartition("/")[0]
+
+    def _place(self, name: str) -> str:
+        plain = "/".join(PurePosixPath(name).parts)
+        return unicodedata.normalize("NFC", unicodedata.normalize("NFC", plain).casefold())
 
 
 class _Capped:
@@ -128,34 +186,48 @@ class _Capped:
         """At most so many bytes."""
         data: bytes = self.source.read(length)
         self.left -= len(data)
-        if self.left < 0:
-            raise ParameterError(f"{self.archive} unpacks to more than {self.most_mb:g} MB: it is refused.")
+        self.must_hold(0)
         return data
+
+    def must_hold(self, length: int) -> None:
+        """Raise where so many bytes more are too many: a header may say any number, and nobody makes room for it."""
+        if length > self.left:
+            raise ParameterError(f"{self.archive} unpacks to more than {self.most_mb:g} MB: it is refused.")
 
 
 def check_name(name: str, archive: str) -> None:
-    """Raise about a name that would not stay inside the folder, on any system."""
+    """Raise about a name that leads out of the folder, or that not every system can write and every reader see."""
     parts = PurePosixPath(name).parts
+    if name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in re.split(r"[/\\]", name):
+        raise ParameterError(
+            f"{archive} names a file {shortly(name)}, which would not lie inside its folder: it is refused."
+        )
     odd = (
         not parts
-        or name.startswith(("/", "\\"))
-        or ".." in parts
-        or any(sign in name for sign in '\\:\0*?"<>|')
-        or any(ord(letter) < 32 or 0xD800 <= ord(letter) <= 0xDFFF for letter in name)
+        or not name.isprintable()  # what turns the reading direction or takes no room, too
+        or any(sign in name for sign in '\\:*?"<>|')
+        or len(name.encode(errors="replace")) > LONGEST_PATH
         or any(len(part.encode(errors="replace")) > LONGEST_NAME for part in parts)
-        or any(part.split(".")[0].lower() in _WINDOWS or part.endswith((" ", ".")) for part in parts if part != ".")
+        or any(part.split(".")[0].strip().lower() in _WINDOWS or part.endswith((" ", ".")) for part in parts)
     )
     if odd:
-        raise ParameterError(f"{archive} names a file {name!r}, which would not lie inside its folder: it is refused.")
+        raise ParameterError(
+            f"{archive} names a file {shortly(name)}, and not every system can have a file of that name: it is refused."
+        )
 
 
-def check_hashes(contents: Mapping[str, bytes]) -> None:
+def _check_hashes(contents: Mapping[str, bytes]) -> None:
     """Raise about a file that is not the one that the manifest names."""
-    for name, said in manifest_of(contents).get("files", {}).items():
+    if MANIFEST not in contents:
+        return
+    named = manifest_of(contents).get("files", {})
+    for name, said in named.items():
         if name not in contents:
-            raise ParameterError(f"the manifest names {name!r}, and it is not there.")
+            raise ParameterError(f"the manifest names {shortly(name)}, and it is not there.")
         if hashlib.sha256(contents[name]).hexdigest() != said:
-            raise ParameterError(f"{name!r} is not the file that the manifest names: its hash differs.")
+            raise ParameterError(f"{shortly(name)} is not the file that the manifest names: its hash differs.")
+    for name in sorted(contents.keys() - named.keys() - {MANIFEST} if named else ()):
+        raise ParameterError(f"{shortly(name)} is a file that the manifest does not name.")
 
 
 def manifest_of(contents: Mapping[str, bytes]) -> dict[str, Any]:
@@ -186,18 +258,6 @@ def write_whole(path: Path, data: bytes) -> None:
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = error.strerror if isinstance(error, OSError) else error
         raise ParameterError(f"{str(path)!r} cannot be written: {reason}.") from None
-
-
-def _checked_member(member: tarfile.TarInfo, archive: str, contents: Mapping[str, bytes]) -> str:
-    check_name(member.name, archive)
-    if not member.isfile():
-        raise ParameterError(f"{archive} holds {member.name!r}, a link or device and no file: it is refused.")
-    name = str(PurePosixPath(member.name))
-    if name.lower() in {each.lower() for each in contents}:
-        raise ParameterError(f"{archive} holds {name!r} twice: it is refused.")
-    if any(str(parent) in contents for parent in PurePosixPath(name).parents):
-        raise ParameterError(f"{archive} uses a file as a folder in {name!r}: it is refused.")
-    return name
 
 
 def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
