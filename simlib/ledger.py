@@ -98,6 +98,8 @@ class Ledger:
         """All runs are finished, or one failed."""
         if self._unwritten:
             self._write()
+        if self._unwritten:
+            print(f"{len(self._unwritten)} runs are not in {str(self.path)!r}; the same call would make them again.")
         self._file.close()
 
 

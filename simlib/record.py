@@ -35,13 +35,16 @@ NOBODY = -1
 SHARES = -1  # not a column of the tally: the sum of 1 / instances in service over the attempts
 
 
-def counted(tables: Any, variant: int, column: int, first: int, last: int) -> np.ndarray:
-    """What stands in a column in minute *first*, in those after it up to *last*, and in *last*; shape (3,).
+def counted(tables: Any, variant: int, column: int, first: int, last: int) -> list[float]:
+    """What stands in a column in minute *first*, in those after it up to *last*, and in *last*.
 
-    *tables* have a tally and per_instance.
+    *tables* have a tally and per_instance.  Decisions read it each minute, so it is kept cheap: most often only one
+    minute lies between.
     """
     counts = tables.per_instance[variant] if column == SHARES else tables.tally[variant, :, column]
-    return np.array([counts[first], counts[first + 1 : last + 1].sum(), counts[last]], float)
+    then, now = counts.item(first), counts.item(last)
+    since = now if last == first + 1 else counts[first + 1 : last + 1].sum()
+    return [float(then), float(since), float(now)]
 
 
 def counted_by(tables: Any, end_s: float) -> dict[str, np.ndarray]:

@@ -108,9 +108,8 @@ def run_each(
     # a single long run may show its own bar, if it is the only one at work
     settings = {**options, "progress": False if spread or shown is False else None}
     if spread:
-        _check_can_travel(
-            owner, {"workload": workload, **{f"deployment {name}".strip(): each for name, each in deployments.items()}}
-        )
+        named = {f"deployment {name}".strip(): each for name, each in deployments.items()}
+        _check_can_travel(owner, {"workload": workload, **named, **options})
     runs = [(name, each, k) for name, each in deployments.items() for k in replications]
     found, keys = _known(ledger, deployments, workload, runs, options)
     tasks = {

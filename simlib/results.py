@@ -378,8 +378,11 @@ class Run:
         status = log.status[measured]
         counts = np.array([np.count_nonzero(status == number) for number in range(len(STATUSES))])
         latencies = log.finish[measured] - log.arrival[measured]
-        if counts[COMPLETED] < len(status):
-            latencies = latencies[status == COMPLETED]
+        if counts[COMPLETED] < len(status):  # often only because the last ones are still inside: look from there on
+            first = int(np.argmin(status == COMPLETED))
+            later = latencies[first:][status[first:] == COMPLETED]
+            latencies[first : first + len(later)] = later
+            latencies = latencies[: first + len(later)]
         counts[ARRIVED] = len(status)
         if not len(latencies):
             return counts, [math.nan] * len(QUANTILES), math.nan

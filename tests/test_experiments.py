@@ -193,6 +193,8 @@ def test_what_cannot_travel_is_told_at_once() -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(ParameterError, match=r"deployment 2 \(lock=True\) cannot"):
         experiments.sweep({"lock": [False, True]}, lambda lock: Guarded() if lock else THREE, CALLS, hours=1, n_jobs=2)
+    with pytest.raises(ParameterError, match=r"replicate: start cannot be sent .*lock"):
+        experiments.replicate(THREE, CALLS, hours=0.05, n_jobs=2, start=threading.Lock())
 
 
 # --- progress, interruption ------------------------------------------------------------------------------------------

@@ -121,6 +121,7 @@ def test_a_full_disk_stops_no_sweep_and_spoils_no_file(tmp_path: Path, capsys: p
     assert told.count("cannot be written now") == 1
     there = experiments.read_results(path)
     assert 2 <= len(there) < 26
+    assert f"{26 - len(there)} runs are not in" in told
     assert same(swept(results=path, hours=0.1, replications=6), full)
     assert len(experiments.read_results(path)) == 26
 
@@ -223,6 +224,8 @@ def test_a_dask_cluster_of_processes_gives_the_same_bytes_and_survives_a_kill(tm
         by_dask = swept()
         with pytest.raises(ParameterError, match=r"deployment guarded cannot be sent .*lock"):
             experiments.compare({"three": station(3), "guarded": Guarded()}, CALLS, hours=0.05)
+        with pytest.raises(ParameterError, match=r"start cannot be sent .*lock"):
+            experiments.compare({"three": station(3)}, CALLS, hours=0.05, start=threading.Lock())
         survived = experiments.outcomes(many, CALLS, **ASKED)
     assert same(by_dask, swept(n_jobs=1))
     assert same(by_dask, swept(n_jobs=2))

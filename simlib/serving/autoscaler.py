@@ -9,10 +9,9 @@ guide).
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import simpy
 
@@ -72,8 +71,7 @@ class Alarm:
         return self.state == ALARM
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(NamedTuple):
     """What a policy asks for, from one value of its metric to the next."""
 
     at: float = -math.inf

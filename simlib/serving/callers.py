@@ -235,7 +235,7 @@ class Callers:
             self._count_work(stretch, until)
         self.now = until
 
-    def counted(self, variant: int, column: int, first: int, last: int) -> np.ndarray:
+    def counted(self, variant: int, column: int, first: int, last: int) -> list[float]:
         """What stands in a column of the tally in minute *first*, in those after it up to *last*, and in *last*."""
         return counted(self.lane, variant, column, first, last)
 

@@ -123,8 +123,10 @@ class Readings:
     def _since(self, column: int) -> float:
         """What was counted in a column of the tally since the last reading."""
         first, last = int(self._at / 60.0), int(self.endpoint.sim.env.now / 60.0)
-        of_each = [self.endpoint.station.counted(v, column, first, last).tolist() for v in self.variants]
-        then, since, now = map(sum, zip(*of_each, strict=True))
+        then = since = now = 0.0
+        for variant in self.variants:
+            at_first, between, at_last = self.endpoint.station.counted(variant, column, first, last)
+            then, since, now = then + at_first, since + between, now + at_last
         before, self._before[column] = self._before.get(column, 0.0), now
         if first == last:
             return now - before

@@ -108,16 +108,12 @@ class Station:
         self._last: dict[int, tuple[int, int]] = {}
         self._lent = False
         self.rows = 0  # requests loaded so far, arrived or not
+        self.now = 0.0  # everything up to this instant [s] is settled
         self._serverless = rules.routing == lanes.SERVERLESS
         self._asynchronous = rules.routing == lanes.ASYNCHRONOUS
         flows = {lanes.SERVERLESS: lanes.advance_pool, lanes.ASYNCHRONOUS: lanes.advance_queue}
         self._flow = flows.get(rules.routing, lanes.advance)
         self.lane = _new_lane(rules, self.workers)
-
-    @property
-    def now(self) -> float:
-        """Everything up to this instant [s] is settled."""
-        return float(self.lane.state[0]["now"])
 
     @property
     def arrived(self) -> int:
@@ -139,6 +135,7 @@ class Station:
         self._make_room_for_minutes(until)
         while not self._flow(self.lane, until, not self._exhausted):
             self._load()
+        self.now = until
 
     def let_go(self) -> None:
         """The run is over and its record taken: free the lane's tables now.
@@ -242,29 +239,29 @@ class Station:
 
     # --- what decisions read; all of it goes on the tape, where there is one ---
 
-    def counted(self, variant: int, column: int, first: int, last: int) -> np.ndarray:
+    def counted(self, variant: int, column: int, first: int, last: int) -> list[float]:
         """What stands in a column of the tally in minute *first*, in those after it up to *last*, and in *last*."""
         return self._read(lambda: counted(self.lane, variant, column, first, last))
 
     def waiting_and_running(self) -> np.ndarray:
         """Requests waiting and busy workers now, for each variant: shape (variants, 2)."""
-        return self._read(self._count_inside).reshape(-1, 2)
+        return np.array(self._read(lambda: self._count_inside().ravel().tolist())).reshape(-1, 2)
 
     @property
     def backlog(self) -> int:
         """How many are inside now."""
-        return int(self._read(lambda: np.array(len(self.lane.requests) - self.lane.state["spare"]))[0])
+        return int(self._read(lambda: [len(self.lane.requests) - self.lane.state[0]["spare"]])[0])
 
     def held(self, instance: int) -> int:
         """Requests bound to an instance, or in work there, now."""
-        return int(self._read(lambda: np.array(self._count_held(instance)))[0])
+        return int(self._read(lambda: [self._count_held(instance)])[0])
 
     def oldest_s(self) -> float:
         """When the request that is inside the longest arrived [s]; infinite where there is none."""
-        return float(self._read(lambda: self.inside()["arrival"].min(initial=np.inf))[0])
+        return float(self._read(lambda: [self.inside()["arrival"].min(initial=np.inf)])[0])
 
-    def _read(self, look: Callable[[], np.ndarray]) -> np.ndarray:
-        return np.asarray(look()).ravel() if self.tape is None else self.tape.read(look)
+    def _read(self, look: Callable[[], list[float]]) -> list[float]:
+        return look() if self.tape is None else self.tape.read(look)
 
     @property
     def plays(self) -> bool:
@@ -372,6 +369,7 @@ class Station:
         arrays = {f"lane.{name}": column for name, column in self.lane._asdict().items()}
         for name in _LOG:
             arrays[f"lane.{name}"] = arrays[f"lane.{name}"][..., : self.rows]
+        arrays |= {f"lane.{name}": table for name, table in counted_by(self.lane, self.now).items()}
         arrays |= {f"block.{name}": column for name, column in self._block._asdict().items()}
         if self.tape is not None:
             arrays["tape.numbers"], arrays["tape.lengths"] = self.tape.arrays
@@ -385,6 +383,7 @@ class Station:
         self.rows, self._exhausted, self._lent = story["rows"], story["exhausted"], False
         self._place_of = {instance: (variant, place) for instance, variant, place in story["places"]}
         self._last.clear()
+        self.now = float(arrays["lane.state"][0]["now"])
         self.lane = Lane(**{name: arrays[f"lane.{name}"] for name in Lane._fields})
         self._block = Chunk(**{name: arrays[f"block.{name}"] for name in Chunk._fields})
         self._taken = story["taken"]

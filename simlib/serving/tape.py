@@ -26,14 +26,14 @@ class Tape:
         self._played = self._turn = 0
         self.plays = taped is not None
 
-    def read(self, look: Callable[[], np.ndarray]) -> np.ndarray:
+    def read(self, look: Callable[[], list[float]]) -> list[float]:
         """What a look finds, taped; or, while the tape plays, what that look found then."""
         if self.plays:
             begin, self._turn = self._played, self._turn + 1
             self._played += self._lengths[self._turn - 1]
-            return np.array(self._numbers[begin : self._played])
-        found = np.asarray(look(), float).ravel()
-        self._numbers.extend(found.tolist())
+            return self._numbers[begin : self._played].tolist()
+        found = [float(number) for number in look()]
+        self._numbers.extend(found)
         self._lengths.append(len(found))
         return found
 

@@ -66,10 +66,11 @@ class Diurnal(Workload):
     def blocks(self, rng: np.random.Generator) -> Iterator[Block]:
         # Operational time (Çinlar 1975): a rate-1 Poisson process read through the inverse of the cumulative rate.
         edges, since_midnight = self._day
-        last = 0.0
+        last, of_a_day = 0.0, since_midnight[-1]
         for units in sums_of_gaps(rng, 1.0):
-            days = np.floor(units / since_midnight[-1])
-            units -= days * since_midnight[-1]
+            days = np.floor(units[[0, -1]] / of_a_day)  # of the first and the last: most blocks lie within a day
+            days = days[0] if days[0] == days[1] else np.floor(units / of_a_day)
+            units -= days * of_a_day
             times = np.interp(units, since_midnight, edges)
             times += days * DAY_S
             yield in_order(times, last)
