@@ -1,5 +1,6 @@
 """Pictures say in words what they show, in lines that fit the page."""
 
+import io
 import itertools
 import math
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import simlib as sl
 from simlib import experiments, plots, serving, workload
@@ -414,3 +416,30 @@ def test_a_map_of_winners_names_each_field() -> None:
     doubted.attrs["doubt"] = "some prices are unverified"
     assert plots.winners(doubted).endswith("Some prices are unverified.")
     assert axes().get_xlabel() == "requests per day (some prices are unverified)"
+
+
+def test_names_at_the_ends_of_lines_stay_apart_and_inside() -> None:
+    """Three options that cost nearly the same in the end, which is the highest of all."""
+    ends = {"one": [1.0, 100.0], "two": [80.0, 99.0], "three": [80.0, 98.0]}
+    plots.break_even(pd.DataFrame(ends, index=[100, 10_000]), title="All the same")
+    drawn = axes()
+    names = {each.get_text(): each.xy[1] for each in drawn.texts}
+    assert list(names) == ["three", "two", "one"]
+    spots = drawn.transAxes.inverted().transform(drawn.transData.transform([(1.0, y) for y in names.values()]))[:, 1]
+    assert spots[-1] <= 1 + 1e-9
+    assert np.diff(spots).min() >= 0.069
+
+
+def test_a_notebook_shows_a_picture_once_and_forgets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.pyplot as plt
+
+    mpl.use("module://matplotlib_inline.backend_inline")
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    plots.tail(np.arange(1, 101) / 100)
+    assert plt.get_fignums() == []
+    (data,) = shown
+    picture = Image.open(io.BytesIO(data["image/png"]))
+    assert picture.size[0] == 900
+    assert data["text/plain"] == f"<Figure size {picture.size[0]}x{picture.size[1]} with 1 Axes>"
+    assert np.asarray(picture).std() > 0, "there is something on it"

@@ -1,6 +1,6 @@
 """Pictures of a decision: the options in order, where over traffic the answer flips, and what else would flip it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -135,7 +135,7 @@ def _name_the_ends(ax: "Axes", costs: pd.DataFrame) -> None:
     last = {name: usd.dropna() for name, usd in costs.items()}
     ends = sorted((np.log(usd.iloc[-1]), str(name), k) for k, (name, usd) in enumerate(last.items()) if len(usd))
     low, high = np.log(ax.get_ylim())
-    spots = _apart([at for at, _, _ in ends], 0.07 * (high - low))
+    spots = _apart([at for at, _, _ in ends], 0.07 * (high - low), high)
     right = np.log(costs.index.max() / costs.index.min())
     for spot, (_, name, k) in zip(spots, ends, strict=True):
         ax.annotate(
@@ -147,12 +147,12 @@ def _name_the_ends(ax: "Axes", costs: pd.DataFrame) -> None:
         )
 
 
-def _apart(spots: Iterable[float], gap: float) -> list[float]:
-    """The same ascending *spots*, each at least *gap* above the one before."""
+def _apart(spots: Sequence[float], gap: float, highest: float) -> list[float]:
+    """The same ascending *spots*, each at least *gap* above the one before, and the last not above *highest*."""
     placed: list[float] = []
     for spot in spots:
         placed.append(max(spot, placed[-1] + gap) if placed else spot)
-    return placed
+    return [min(spot, highest - gap * k) for k, spot in enumerate(placed[::-1])][::-1]
 
 
 @checked

@@ -4,6 +4,7 @@ Colours that colour-blind readers can tell apart (Okabe and Ito 2008), the findi
 labelled where they end.
 """
 
+import io
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,10 +82,28 @@ def line_of(k: int) -> str:
 
 
 def show() -> None:
-    """In a notebook, show the picture now, so that the words about it stand below and not above."""
+    """In a notebook, show the picture now, so that the words about it stand below and not above.
+
+    Drawn here, once: IPython draws it twice, to trim margins that the layout has trimmed already.
+    """
     import matplotlib as mpl
 
-    if "inline" in mpl.get_backend().lower():
-        import matplotlib.pyplot as plt
+    if "inline" not in mpl.get_backend().lower():
+        return
+    import matplotlib.pyplot as plt
+    from IPython.display import display
 
-        plt.show()
+    figure = plt.gcf()
+    display({"image/png": _png(figure), "text/plain": repr(figure)}, raw=True)
+    plt.close(figure)
+
+
+def _png(figure: "Figure") -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image  # matplotlib's own way to a PNG
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    png = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(png, "png", compress_level=1)
+    return png.getvalue()
