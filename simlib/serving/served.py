@@ -63,8 +63,8 @@ class Served:
         return [station] if isinstance(station, Station) else []
 
     def expect(self, until_s: float) -> None:
-        """Requests will be served until *until_s*: a log of all of them is made at once, not piece by piece."""
-        for station in self.stations if self._logs else []:
+        """Requests will be served until *until_s*: what they need is made at once, not piece by piece."""
+        for station in self.stations:
             station.expect(self.workload.expected(self.sim.env.now, until_s))
 
     def tell(self, kind: str, detail: str, variant: int | None = None) -> None:

@@ -121,9 +121,14 @@ class Station:
         return int(self.lane.state[0]["first_row"] + self.lane.state[0]["cursor"])
 
     def expect(self, requests: float) -> None:
-        """About so many *requests* more will come: make room in the log for them, chance, and a chunk loaded ahead."""
+        """About so many *requests* more will come: make room at once for what would grow piece by piece.
+
+        In the log for them, chance, and a chunk loaded ahead; inside for a chunk, and for somebody from the one before.
+        """
         if requests > self._chunk:
-            self._make_room_in_log(self.rows + int(requests + 5 * requests**0.5) + self._chunk)
+            self._make_room_for_requests(self._chunk + 1)
+            if self.lane.rules[0]["log"]:
+                self._make_room_in_log(self.rows + int(requests + 5 * requests**0.5) + self._chunk)
 
     # --- the flow ---
 
