@@ -49,7 +49,7 @@ def test_policies_worlds_and_faults_are_data():
     [
         ({"capture_percent": 30.0}, "capture_percent=30.0 is not possible"),
         ({"approval_to_hour": 8.0}, "approval_to_hour=8 should be after"),
-        ({"rollout": "linear", "canary_percent": 10.0}, "bake_minutes=60 is not possible"),
+        ({"rollout": "linear", "canary_percent": 10.0, "bake_minutes": 60.0}, "bake_minutes=60 is not possible"),
         ({"monitor_evry_hours": 3}, "did you mean 'monitor_every_hours'"),
         ({"retrain_on": ["weather"]}, "retrain_on"),
     ],

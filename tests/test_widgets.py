@@ -12,7 +12,7 @@ import pytest
 
 from simlib import ParameterError, fairness, lastmile, widgets
 from simlib.plots.style import BLUE
-from simlib.widgets import Answer, Explorer, Knob, month, summarised, value
+from simlib.widgets import Answer, Explorer, Knob, summarised, value
 from simlib.widgets.drawing import Axis, Panel
 
 ALL = list(widgets.EXPLORERS.values())
@@ -134,15 +134,15 @@ def test_three_clouds_bill_what_their_machines_cost() -> None:
         assert value(cheaper, figure) == pytest.approx(share * value(found, figure))
 
 
-def test_the_cockpit_shows_what_the_loop_gives() -> None:
-    """One of its runs, lived anew; machines may differ in the last digits."""
-    policy = lastmile.Policy(monitor_every_hours=24, retrain="never")
-    kept = month.kept_runs(policy)[1]
-    found = lastmile.compute(policy, lastmile.team(), seed=month.SEED, replication=1)
-    assert {name: found.figures[name] for name in month.FIGURES} == pytest.approx(
-        {name: kept[name] for name in month.FIGURES}, rel=1e-6
-    )
-    assert all(len(month.kept_runs(each)) == month.REPLICATIONS for each in month.policies())
+def test_the_cockpit_lives_the_policy_of_its_knobs() -> None:
+    """Its mean is that of three months under that policy, and nobody saves anything by forgetting."""
+    policy = lastmile.Policy(monitor_every_hours=12, approval_weekends=True, target=50.0)
+    months = [lastmile.glance(policy, lastmile.team(), seed=7, replication=k) for k in range(3)]
+    turned = widgets.cockpit.numbers(monitor_every_hours=12, approval="weekends too", target=50)
+    assert value(turned, "dollars a month") == pytest.approx(np.mean([each.figures["usd"] for each in months]))
+    idle = widgets.cockpit.numbers(retrain="never")
+    saved = value(idle, "dollars saved beside a team that forgets")
+    assert -5 < saved < 0, "who looks and does nothing pays for looking"
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from simlib.lastmile.faults import (
 from simlib.lastmile.loop import run
 from simlib.lastmile.outcome import Outcome
 from simlib.lastmile.policy import Policy
+from simlib.lastmile.quick import Glance, glance
 from simlib.lastmile.scoreboard import Score, policy_from, score
 from simlib.lastmile.world import World, full, team
 
@@ -29,6 +30,7 @@ __all__ = [
     "CapacityShortage",
     "Fault",
     "FlashCrowd",
+    "Glance",
     "LabelOutage",
     "Outcome",
     "Policy",
@@ -39,6 +41,7 @@ __all__ = [
     "compare",
     "compute",
     "full",
+    "glance",
     "outcomes",
     "policy_from",
     "run",

@@ -1,4 +1,9 @@
-"""What is counted of the captured decisions, day by day, and what all decisions cost by that."""
+"""What is counted of the captured decisions, day by day, and what all decisions cost by that.
+
+A decision is counted with what it costs *on average for such a customer*: the world knows how likely each was to pay.
+Whether this one did is chance, and chance is no merit of a policy; leaving it out makes the same captured requests tell
+four times as exactly what a policy is worth (Rao and Blackwell's step).  Monitors see labels only, as in life.
+"""
 
 import math
 from typing import NamedTuple
@@ -6,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from simlib.lastmile.watch import cost_of, gap_of
 from simlib.lastmile.world import World
 from simlib.monitoring.streams import DAY_S
 
@@ -15,58 +19,113 @@ Z95 = 1.959964
 
 
 class Decisions(NamedTuple):
-    """Of the captured requests of each day, one entry a day."""
+    """Sums over the captured requests of each day, one entry a day.
+
+    A customer is good by a weight, the chance that they pay; of groups there are two columns, the disadvantaged one and
+    all others.
+    """
 
     rows: np.ndarray
     right: np.ndarray
-    cost: np.ndarray  # sums [USD]
+    cost: np.ndarray  # expected [USD]
     cost_squared: np.ndarray
-    good: np.ndarray  # (days, 2): good customers, of the disadvantaged group and of all others
+    good: np.ndarray  # (days, 2): sums of weights
     declined: np.ndarray  # (days, 2): those of them who were declined
+    good_squared: np.ndarray  # (days, 2): sums of squared weights
+    declined_squared: np.ndarray
+
+    @classmethod
+    def none(cls, days: int) -> "Decisions":
+        """Nothing counted yet."""
+        return cls(*(np.zeros(days) for _ in range(4)), *(np.zeros((days, 2)) for _ in range(4)))
+
+
+def expected_cost(chance: np.ndarray, declined: np.ndarray, world: World) -> np.ndarray:
+    """What each decision costs on average [USD], shape (n,), by the *chance* that the customer does not pay."""
+    return np.where(declined, world.declined_good_usd * (1 - chance), world.accepted_bad_usd * chance)
+
+
+def count(
+    days: int, time_s: np.ndarray, label: np.ndarray, chance: np.ndarray, declined: np.ndarray, theirs: np.ndarray,
+    world: World,
+) -> Decisions:  # fmt: skip
+    """The sums of so many *days* over decisions, in order of *time_s*; *theirs* says who belongs to the disadvantaged
+    group.  All of shape (n,)."""
+    edges = np.searchsorted(time_s, np.arange(days + 1) * DAY_S)
+    cost = expected_cost(chance, declined, world)
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        so_far = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
+        return np.diff(so_far[edges])
+
+    def by_group(values: np.ndarray) -> np.ndarray:
+        return np.stack([summed(values * theirs), summed(values * ~theirs)], axis=1)
+
+    good = 1 - chance
+    return Decisions(
+        np.diff(edges).astype(float), summed(label == declined), summed(cost), summed(cost**2),
+        by_group(good), by_group(good * declined), by_group(good**2), by_group(good**2 * declined),
+    )  # fmt: skip
 
 
 class Accounts:
-    """Counts the rows as they are made; what nobody in the story knows yet is known here: the truth of each."""
+    """Counts the rows as they are made; what nobody in the story knows is known here: how likely each was to pay."""
 
     def __init__(self, world: World) -> None:
-        self.world, n = world, world.days + 1
-        self.found = Decisions(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros((n, 2)), np.zeros((n, 2)))
+        self.world = world
+        self.found = Decisions.none(world.days + 1)
+        self._label = str(world.stream().label)
 
     def take(self, rows: pd.DataFrame) -> None:
         """Count *rows*."""
-        world, found = self.world, self.found
-        day = (rows["inference_s"].to_numpy() // DAY_S).astype(int)
-        y, said = rows[str(world.stream().label)].to_numpy(), rows["prediction"].to_numpy()
-        cost = cost_of(y, said, world.declined_good_usd, world.accepted_bad_usd)
-        theirs = rows[world.facet].to_numpy() == world.disadvantaged
-        for column, values in ((found.rows, 1.0), (found.right, y == said), (found.cost, cost)):
-            np.add.at(column, day, values)
-        np.add.at(found.cost_squared, day, cost**2)
-        for k, group in enumerate((theirs, ~theirs)):
-            np.add.at(found.good[:, k], day, group & (y == 0))
-            np.add.at(found.declined[:, k], day, group & (y == 0) & (said == 1))
+        world = self.world
+        more = count(
+            world.days + 1, rows["inference_s"].to_numpy(), rows[self._label].to_numpy(), rows["chance"].to_numpy(),
+            rows["prediction"].to_numpy() == 1, rows[world.facet].to_numpy() == world.disadvantaged, world,
+        )  # fmt: skip
+        for before, each in zip(self.found, more, strict=True):
+            before += each
 
     def daily(self) -> pd.DataFrame:
-        """accuracy; loss_usd (mean cost of a decision) and loss_error; gap and gap_error over the last seven days."""
-        found, n = self.found, self.world.days
-        rows, mean = found.rows[:n], _ratio(found.cost[:n], found.rows[:n])
-        variance = np.maximum(_ratio(found.cost_squared[:n], rows) - mean**2, 0.0)
-        gaps = [self._gap(max(0, day - ROLLING_DAYS + 1), day + 1) for day in range(n)]
-        return pd.DataFrame(
-            {
-                "captured": rows.astype(int),
-                "accuracy": _ratio(found.right[:n], rows),
-                "loss_usd": mean,
-                "loss_error": np.sqrt(_ratio(variance, rows - 1)),
-                "gap": [gap for gap, _ in gaps],
-                "gap_error": [error for _, error in gaps],
-            },
-            index=pd.RangeIndex(n, name="day"),
-        )
+        """captured, accuracy; loss_usd (mean cost of a decision) and loss_error; gap and gap_error, of seven days."""
+        return by_days(self.found, self.world.days)
 
-    def _gap(self, begin: int, end: int) -> tuple[float, float]:
-        good, declined = self.found.good[begin:end].sum(axis=0), self.found.declined[begin:end].sum(axis=0)
-        return gap_of(int(declined[0]), int(good[0]), int(declined[1]), int(good[1]))
+
+def by_days(found: Decisions, days: int) -> pd.DataFrame:
+    """What the sums of the first so many *days* say, one row a day: see `Accounts.daily`."""
+    rows = found.rows[:days]
+    mean = _ratio(found.cost[:days], rows)
+    variance = np.maximum(_ratio(found.cost_squared[:days], rows) - mean**2, 0.0)
+    gap, gap_error = rolling_gap(found, days)
+    return pd.DataFrame(
+        {
+            "captured": rows.astype(int),
+            "accuracy": _ratio(found.right[:days], rows),
+            "loss_usd": mean,
+            "loss_error": np.sqrt(_ratio(variance, rows - 1)),
+            "gap": gap,
+            "gap_error": gap_error,
+        },
+        index=pd.RangeIndex(days, name="day"),
+    )
+
+
+def rolling_gap(found: Decisions, days: int) -> tuple[np.ndarray, np.ndarray]:
+    """The gap of the groups' false positive rates over the seven days to each day, and its standard error."""
+    good, declined, good2, declined2 = (
+        _rolling(each[:days]) for each in (found.good, found.declined, found.good_squared, found.declined_squared)
+    )
+    rate = _ratio(declined, good)
+    # a ratio of sums of weights: Σ w² (said − rate)² / (Σ w)²
+    variance = _ratio(declined2 * (1 - rate) ** 2 + (good2 - declined2) * rate**2, good**2)
+    return rate[:, 0] - rate[:, 1], np.sqrt(variance.sum(axis=1))
+
+
+def _rolling(values: np.ndarray) -> np.ndarray:
+    """Sums over the last seven days."""
+    sums = np.cumsum(values, axis=0)
+    sums[ROLLING_DAYS:] -= sums[:-ROLLING_DAYS].copy()
+    return sums
 
 
 def wrong_usd(daily: pd.DataFrame, answered: np.ndarray) -> tuple[np.ndarray, float]:
@@ -87,4 +146,4 @@ def wrong_usd(daily: pd.DataFrame, answered: np.ndarray) -> tuple[np.ndarray, fl
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)

@@ -35,6 +35,8 @@ class Served(NamedTuple):
     """What autoscaling does with a target on a usual day."""
 
     instances: float  # mean, on the bill
+    usd_an_hour: float  # of one instance, with its storage
+    usd_a_request: float  # for its data, in and out
     p95_s: float
     p99_s: float
     error_rate: float
@@ -50,11 +52,15 @@ def compute(
     """
     asked = team() if world is None else world
     found = run(policy, replace(asked, thinning=THINNING * asked.thinning), seed=seed, replication=replication)
-    usual = _usual(
-        policy.target, policy.min_instances, asked.max_instances, asked.mean_rate, asked.peak_to_mean, asked.service,
-        asked.workers, asked.instance_type,
+    return _with_serving(found, asked, usual_of(policy, asked))
+
+
+def usual_of(policy: Policy, world: World) -> Served:
+    """What serving *world* with the target of *policy* is like."""
+    return _usual(
+        policy.target, policy.min_instances, world.max_instances, world.mean_rate, world.peak_to_mean, world.service,
+        world.workers, world.instance_type,
     )  # fmt: skip
-    return _with_serving(found, asked, usual)
 
 
 @lru_cache(maxsize=256)
@@ -63,7 +69,7 @@ def _usual(
 ) -> Served:
     scaling = serving.TargetTracking(target=target, min_capacity=low, max_capacity=max(low, high))
     deployment = serving.RealTime(
-        ModelProfile("usual", service=service, size_mb=50, load_seconds=8),
+        ModelProfile("usual", service=service, size_mb=50, load_seconds=8, request_kb=1, response_kb=1),
         instance_type=instance_type,
         initial_instance_count=low,
         workers=workers,
@@ -74,9 +80,12 @@ def _usual(
     figures = found.summary()
     lives = found.instances
     hours = (lives["gone_s"].clip(upper=TYPICAL_DAYS * 86_400.0) - lives["machine_up_s"]).clip(lower=0).sum() / 3600
+    bill = found.invoice
+    of_data = bill["unit"] == "GB"
     return Served(
-        float(hours) / (24 * TYPICAL_DAYS), float(figures["p95_s"]), float(figures["p99_s"]),
-        float(figures["error_rate"]),
+        float(hours) / (24 * TYPICAL_DAYS), float(bill.loc[~of_data, "subtotal"].sum() / hours),
+        float(bill.loc[of_data, "subtotal"].sum() / found.summary()["completed"]), float(figures["p95_s"]),
+        float(figures["p99_s"]), float(figures["error_rate"]),
     )  # fmt: skip
 
 

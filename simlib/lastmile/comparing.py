@@ -16,11 +16,12 @@ from simlib.lastmile import cockpit
 from simlib.lastmile.loop import Faults, run
 from simlib.lastmile.outcome import Outcome
 from simlib.lastmile.policy import Policy
+from simlib.lastmile.quick import glance
 from simlib.lastmile.world import World
 from simlib.parameters import Count, ParameterError, Whole, checked, nearest
 from simlib.replications import Jobs
 
-How = Literal["whole", "cockpit"]
+How = Literal["whole", "cockpit", "glance"]
 
 KNOBS: dict[str, tuple[Any, ...]] = {
     "capture_percent": (0.5, 1.0, 2.0, 5.0),
@@ -36,6 +37,7 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "approval_weekends": (False, True),
     "approval": ("person", "automatic"),
     "canary_percent": (5.0, 10.0, 50.0),
+    "bake_minutes": (10.0, 60.0),
     "target": (50.0, 70.0, 100.0),
 }
 """The values that `sensitivity` tries, one knob at a time."""
@@ -56,8 +58,8 @@ def outcomes(
 
     Parameters
     ----------
-    how : "whole" | "cockpit"
-        Runs without short cuts, or those of `cockpit.compute`, which know no faults.
+    how : "whole" | "cockpit" | "glance"
+        Runs without short cuts; those of `cockpit.compute`, or of `quick.glance`, which know no faults.
     n_jobs : int or None
         Processes, as in `experiments`; the result is the same.
     """
@@ -71,6 +73,9 @@ def outcomes(
 
 
 def _one(policy: Policy, world: World, seed: int, replication: int, faults: Any, how: How) -> dict[str, Any]:
+    if how == "glance":
+        seen = glance(policy, world, seed=seed, replication=replication)
+        return {**seen.figures, "keeps": not seen.broken}
     if how == "cockpit":
         found: Outcome = cockpit.compute(policy, world, seed=seed, replication=replication)
     else:
@@ -84,8 +89,8 @@ def _check(policies: object, how: str, faults: object) -> None:
     for name, policy in policies.items():
         if not isinstance(policy, Policy):
             raise ParameterError(f"policies[{name!r}]={policy!r} is not possible: it should be a lastmile.Policy.")
-    if how == "cockpit" and faults:
-        raise ParameterError("faults are not possible with how='cockpit': they need how='whole'.")
+    if how != "whole" and faults:
+        raise ParameterError(f"faults are not possible with how={how!r}: they need how='whole'.")
 
 
 @checked
@@ -137,7 +142,7 @@ def sensitivity(
     knobs : mapping of a field of Policy to values
         None: `KNOBS`.
     options
-        As of `outcomes`; *how* is "cockpit" unless told otherwise.
+        As of `outcomes`; *how* is "glance" unless told otherwise.
 
     Returns
     -------
@@ -158,7 +163,7 @@ def sensitivity(
     table = compare(
         {"as it is": policy, **{f"{name}={value}": each for (name, value), each in others.items()}},
         world,
-        **{"how": "cockpit", **options},
+        **{"how": "glance", **options},
     )
     rows = table.iloc[1:]
     index = pd.MultiIndex.from_tuples([(name, str(value)) for name, value in others], names=["knob", "value"])

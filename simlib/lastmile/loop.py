@@ -28,7 +28,7 @@ from simlib.lastmile.accounts import Accounts
 from simlib.lastmile.faults import Fault
 from simlib.lastmile.outcome import Outcome
 from simlib.lastmile.policy import LONGEST_ROLLOUT_MINUTES, Policy, working_hours
-from simlib.lastmile.sample import Routing, Sample
+from simlib.lastmile.sample import MINUTE_S, Routing, Sample
 from simlib.lastmile.training import GROUP, Version, first_version, loss, pipeline
 from simlib.lastmile.watch import GapWatch, LossWatch
 from simlib.lastmile.world import World
@@ -36,6 +36,7 @@ from simlib.model import ModelProfile
 from simlib.monitoring import Alarm, Baseline, DataDrift, ModelMonitor, Rules
 from simlib.monitoring.streams import DAY_S, Stream
 from simlib.parameters import Whole, checked, shortly
+from simlib.record import ARRIVED
 from simlib.simulation import Simulation
 
 F = TypeVar("F")
@@ -43,6 +44,9 @@ Story = Generator[simpy.Event, Any, Any]
 SUBJECT = "loop"
 SLOW_TIMES = 2.5
 """A rollout's alarm rings if the new fleet's mean latency is so many times the usual time of service.  Assumption."""
+
+GROWN = 1.15
+"""Where so many times as many requests come as when a rollout began, the story says so if it is turned back."""
 
 PATIENCE_S = 60 * LONGEST_ROLLOUT_MINUTES
 """An update that is not done by then is turned back [s]."""
@@ -115,7 +119,6 @@ class Loop:
         self.versions: dict[int, Version] = {}
         self.executions: list[mlops.Execution] = []
         self.reviews: list[float] = []  # when somebody was asked [s]
-        self.ringing: dict[str, bool] = {}
         self.began_s = 0.0  # the retraining before
         self._wake = self.sim.env.event()
         self.endpoint = self.sim.deploy(self.deployment(1), self._workload())
@@ -306,7 +309,6 @@ class Loop:
         fault = self._fault(kinds.BrokenFeature)
         if name == "data" and fault is not None and self.sim.env.now >= fault.at_day * DAY_S:
             self.sim.start(self._repair(fault))
-        self.ringing[name] = True
         if not self._wake.triggered:
             self._wake.succeed()
 
@@ -315,7 +317,7 @@ class Loop:
         policy, due = self.policy, math.inf
         if policy.by_calendar:
             due = self.began_s + policy.retrain_every_days * DAY_S
-        if policy.on_alarm and any(self.ringing.get(name) for name in policy.retrain_on):
+        if policy.on_alarm and self._ringing():
             waited = self.began_s + policy.wait_days * DAY_S if self.executions else 0.0
             due = min(due, max(self.sim.env.now, waited))
         return due
@@ -333,8 +335,12 @@ class Loop:
             yield self._wake if due == math.inf else self._wake | env.timeout(due - env.now)
 
     def _why(self) -> str:
-        names = [name for name in self.policy.retrain_on if self.ringing.get(name)] if self.policy.on_alarm else []
+        names = self._ringing() if self.policy.on_alarm else []
         return f"the {' and '.join(names)} alarm" if names else "the calendar"
+
+    def _ringing(self) -> list[str]:
+        """The alarms that are on now, of those that order a retraining."""
+        return [name for name in self.policy.retrain_on if name in self.monitors and self.monitors[name].ringing]
 
     def _release(self) -> Story:
         """Train a version, and bring it out if it is good enough and somebody says yes."""
@@ -374,9 +380,7 @@ class Loop:
     def _roll_out(self, version: Version) -> Story:
         """Update the endpoint; the version serves, or it is rolled back."""
         number = version.number
-        fault = self._fault(kinds.BadVersion)
-        if fault is not None and fault.number == number and fault.flaw == "wrong":
-            self.sample.skewed[number] = _skewed
+        self._spoil(number)
         self.sample.advance()
         self.sample.models[number] = version.model
         self.tell("rollout", f"version {number} goes out: {self.policy.rollout.replace('_', ' ')}")
@@ -386,33 +390,50 @@ class Loop:
         found = yield self.endpoint.update(self.deployment(number), self._rollout(), retain_all_variant_properties=True)
         self._settle(version, found)
 
+    def _spoil(self, number: int) -> None:
+        """A bad version looks like any other until it serves."""
+        fault = self._fault(kinds.BadVersion)
+        if fault is None or fault.number != number:
+            return
+        if fault.flaw == "slow":
+            self.tell("fault", f"version {number} takes {fault.times:g} times as long once it serves")
+        else:
+            self.sample.skewed[number] = _skewed
+            self.tell("fault", f"version {number} is fed debt_ratio in percent, and learned from shares")
+
     def _rollout(self) -> serving.AllAtOnce | serving.Canary | serving.Linear:
         """The policy's way, with alarms on latency and errors of the new fleet."""
-        policy, slow = self.policy, self.world.service.mean * SLOW_TIMES
+        slow = self.world.service.mean * SLOW_TIMES
         alarms = (
             serving.Alarm("ModelLatency", slow, datapoints=3),
             serving.Alarm("ErrorRate", max(0.01, 2 * self.world.max_error_rate), datapoints=3),
         )
-        bake_s = 60 * policy.bake_minutes
-        if policy.rollout == "all_at_once":
-            return serving.AllAtOnce(bake_s=bake_s, alarms=alarms, maximum_execution_timeout_s=PATIENCE_S)
-        kind = serving.Linear if policy.rollout == "linear" else serving.Canary
-        return kind(policy.canary_percent, bake_s=bake_s, alarms=alarms, maximum_execution_timeout_s=PATIENCE_S)
+        return rollout_of(self.policy, alarms)
 
     def _settle(self, version: Version, found: Any) -> None:
         number, now = version.number, self.sim.date()
         self.sample.advance()
         if not found.succeeded:
             self.registry.reject(GROUP, number, by="rollout", comment=found.why, at=now)
-            self.tell("rolled back", f"version {number}: {found.why}; version {self.sample.live} serves")
+            why = f"{found.why}{self._grown_meanwhile(found)}"
+            self.tell("rolled back", f"version {number}: {why}; version {self.sample.live} serves")
             return
         self.sample.live = number
         self.registry.deploy(GROUP, number, endpoint=self.endpoint.name, why="rolled out", at=now)
-        self.ringing = {}
         for name, baseline in self._baselines(version).items():
             if name in self.monitors:
                 self.monitors[name].compare_with(baseline)
         self.tell("live", f"version {number} serves")
+
+    def _grown_meanwhile(self, found: Any) -> str:
+        """In words, where more requests than at the beginning met a fleet that nobody scaled."""
+        begun, decided = int(found.begun_s // MINUTE_S), int(found.decided_s // MINUTE_S)
+        came = self.endpoint.station.lane.tally[:, :, ARRIVED].sum(axis=0)
+        before, after = came[max(0, begun - 10) : begun].sum(), came[decided - 10 : decided].sum()
+        if "alarm" not in found.why or decided - begun < 10 or after <= GROWN * before:
+            return ""
+        more = f"{100 * (after / before - 1):.0f} % more requests" if before else "requests"
+        return f" ({more} than at its beginning, and nobody scales an endpoint that is being updated)"
 
     # --- telling ---
 
@@ -424,6 +445,17 @@ class Loop:
         """What came of it, up to now."""
         self.sample.advance()
         return Outcome.of(self)
+
+
+def rollout_of(
+    policy: Policy, alarms: tuple[serving.Alarm, ...] = ()
+) -> serving.AllAtOnce | serving.Canary | serving.Linear:
+    """How *policy* lets a version out, watched by *alarms*."""
+    bake_s = 60 * policy.bake_minutes
+    if policy.rollout == "all_at_once":
+        return serving.AllAtOnce(bake_s=bake_s, alarms=alarms, maximum_execution_timeout_s=PATIENCE_S)
+    kind = serving.Linear if policy.rollout == "linear" else serving.Canary
+    return kind(policy.canary_percent, bake_s=bake_s, alarms=alarms, maximum_execution_timeout_s=PATIENCE_S)
 
 
 def _skewed(inputs: pd.DataFrame) -> pd.DataFrame:

@@ -85,23 +85,7 @@ class Outcome:
     @property
     def broken(self) -> tuple[str, ...]:
         """The limits that were broken, each in words."""
-        world, found = self.world, self.figures
-        limits = [
-            (found["p99_s"] > world.max_p99_s, f"p99 {found['p99_s']:.3g} s, at most {world.max_p99_s:g} s"),
-            (
-                found["error_rate"] > world.max_error_rate,
-                f"{100 * found['error_rate']:.3g} % without an answer, at most {100 * world.max_error_rate:g} %",
-            ),
-            (
-                found["unfair_days"] > world.max_unfair_days,
-                f"{found['unfair_days']:.0f} unfair days, at most {world.max_unfair_days}",
-            ),
-            (
-                world.needs_person and found["without_a_person"] > 0,
-                f"{found['without_a_person']:.0f} versions went out without a person's yes",
-            ),
-        ]
-        return tuple(words for broken, words in limits if broken)
+        return self.world.broken(self.figures)
 
     def summary(self) -> pd.Series:
         """usd, usd_low and usd_high (95 % interval, from the estimate of wrong decisions), a line for each category;

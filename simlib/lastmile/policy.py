@@ -70,7 +70,8 @@ class Policy:
     canary_percent : float
         Of the traffic that the canary gets, and of each step of a linear rollout [%].
     bake_minutes : float
-        How long a rollout watches its alarms before it goes on.
+        How long each step of a rollout watches its alarms before it goes on.  While an endpoint is updated nobody
+        scales it, so a long bake in a growing morning makes a good version slow.
     target : float
         Requests a minute that autoscaling wants each instance to have.
     min_instances : int
@@ -96,7 +97,7 @@ class Policy:
     approval_weekends: Flag = field(default=False, kw_only=True)
     rollout: Literal["all_at_once", "canary", "linear"] = field(default="canary", kw_only=True)
     canary_percent: CanaryPercent = field(default=10.0, kw_only=True)
-    bake_minutes: NonNegative = field(default=60.0, kw_only=True)
+    bake_minutes: NonNegative = field(default=20.0, kw_only=True)
     target: Positive = field(default=70.0, kw_only=True)
     min_instances: Count = field(default=1, kw_only=True)
 

@@ -164,7 +164,7 @@ def _story(outcome: "Outcome") -> str:
 def _limits(outcome: "Outcome") -> str:
     sentences = [
         "Wrong decisions are estimated from the captured requests, day by day; their interval is of this sampling.",
-        "The truth of every captured request is known here, also where its label had not come in time.",
+        "A decision counts with its mean cost for such a customer: the world knows how likely each was to pay.",
         "The gap is the false positive rate of the protected group less that of all others, over the last seven days.",
         "Amounts a decision, a review or an hour on call costs are assumptions of this invented business.",
     ]

@@ -169,7 +169,7 @@ class Sample:
     def _made(self, times: np.ndarray, version: np.ndarray) -> pd.DataFrame:
         stream = self._stream()
         u = [each.random((len(times), width)) for each, width in zip(self._groups, stream.draws, strict=True)]
-        rows = stream.rows(times, u)
+        rows = stream.rows(times, u, chance=True)  # the chance is for the accounts; no monitor and no model sees it
         score = np.zeros(len(times))
         for number in np.unique(version):
             mine = version == number

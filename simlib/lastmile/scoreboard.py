@@ -26,8 +26,8 @@ from simlib.parameters import ParameterError, checked, shortly
 NEGLECT = Policy(monitor_every_hours=None, retrain="never")
 """Nobody watches, nothing is retrained: what zero points cost."""
 
-REFERENCE = Policy(capture_percent=5.0, training_days=4.0, wait_days=1.0)
-"""A sound policy: what a hundred points cost."""
+REFERENCE = Policy(capture_percent=5.0, loss_margin=0.1, bias_threshold=0.0, training_days=3.0)
+"""A sound policy: what a hundred points cost.  It sees more, hears unfairness early, and trains on few days."""
 
 LOST_A_LIMIT = 20.0
 """Points lost for each run's share of broken limits: a run that breaks one loses so many."""

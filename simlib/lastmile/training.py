@@ -56,9 +56,14 @@ def fit(rows: pd.DataFrame, world: World) -> Any:
 
 def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows to learn from, and rows to evaluate on: every other one of the newer half."""
-    k = np.arange(len(rows))
-    test = (k >= len(rows) // 2) & (k % 2 == 0)
+    test = tests(len(rows))
     return rows[~test], rows[test]
+
+
+def tests(n: int) -> np.ndarray:
+    """Which of *n* rows, in order of time, are for the evaluation."""
+    k = np.arange(n)
+    return (k >= n // 2) & (k % 2 == 0)
 
 
 def judged(rows: pd.DataFrame, score: np.ndarray, threshold: float) -> pd.DataFrame:

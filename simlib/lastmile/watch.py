@@ -59,9 +59,16 @@ class LossWatch:
         _enough(len(frame), "labelled rows")
         cost = cost_of(frame[self.label], frame[self.predicted], self.declined_good, self.accepted_bad)
         now, error = float(cost.mean()), float(cost.std(ddof=1)) / math.sqrt(len(cost))
-        limit = self.mean * (1 + self.margin)
-        noise = _z(self.false_alarms) * math.hypot(error, self.error * (1 + self.margin))
-        return _found("loss", now, limit, noise, len(frame), self.alarm_metric)
+        return _found("loss", now, self.limit, self.noise(error), len(frame), self.alarm_metric)
+
+    @property
+    def limit(self) -> float:
+        """The mean cost of a decision beyond which the alarm rings, chance apart."""
+        return self.mean * (1 + self.margin)
+
+    def noise(self, error: float) -> float:
+        """How far beyond the limit chance alone may carry a window's mean, whose standard error is *error*."""
+        return _z(self.false_alarms) * math.hypot(error, self.error * (1 + self.margin))
 
 
 @config
@@ -101,8 +108,11 @@ class GapWatch:
         counts = [(int(good.loc[of, self.predicted].sum()), int(of.sum())) for of in (theirs, ~theirs)]
         _enough(min(n for _, n in counts), "good customers of each group")
         gap, error = gap_of(*counts[0], *counts[1])
-        noise = _z(self.false_alarms) * error
-        return _found("gap", gap, self.threshold, noise, len(frame), self.alarm_metric)
+        return _found("gap", gap, self.threshold, self.noise(error), len(frame), self.alarm_metric)
+
+    def noise(self, error: float) -> float:
+        """How far beyond the threshold chance alone may carry a window's gap, whose standard error is *error*."""
+        return _z(self.false_alarms) * error
 
 
 def cost_of(label: Any, predicted: Any, declined_good: float, accepted_bad: float) -> np.ndarray:

@@ -5,7 +5,7 @@ though they would have paid takes the order elsewhere; whom it accepts and shoul
 request are small, as for small orders, and are assumptions like all other fields that name no vendor's rule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Annotated, Any
 
@@ -100,7 +100,7 @@ class World:
     max_p99_s: Positive = field(default=4.0, kw_only=True)
     max_error_rate: Share = field(default=0.001, kw_only=True)
     fairness_bound: Share = field(default=0.05, kw_only=True)
-    max_unfair_days: Whole = field(default=10, kw_only=True)
+    max_unfair_days: Whole = field(default=4, kw_only=True)
     needs_person: Flag = field(default=True, kw_only=True)
     thinning: Count = field(default=1, kw_only=True)
 
@@ -110,6 +110,25 @@ class World:
     def in_words(self) -> tuple[tuple[float, str], ...]:
         """(day, what changes then) of each drift."""
         return tuple((drift.at_day, _in_words(drift)) for drift in self.drifts)
+
+    def broken(self, figures: Mapping[str, float]) -> tuple[str, ...]:
+        """The limits that a run with these *figures* breaks, each in words."""
+        limits = [
+            (figures["p99_s"] > self.max_p99_s, f"p99 {figures['p99_s']:.3g} s, at most {self.max_p99_s:g} s"),
+            (
+                figures["error_rate"] > self.max_error_rate,
+                f"{100 * figures['error_rate']:.3g} % without an answer, at most {100 * self.max_error_rate:g} %",
+            ),
+            (
+                figures["unfair_days"] > self.max_unfair_days,
+                f"{figures['unfair_days']:.0f} unfair days, at most {self.max_unfair_days}",
+            ),
+            (
+                self.needs_person and figures["without_a_person"] > 0,
+                f"{figures['without_a_person']:.0f} versions went out without a person's yes",
+            ),
+        ]
+        return tuple(words for broken, words in limits if broken)
 
     @property
     def threshold(self) -> float:

@@ -45,7 +45,8 @@ from simlib.turns import ALARM, SCHEDULE, pause
 
 Story = Generator[simpy.Event, Any, None]
 Hours = Annotated[int, Field(strict=True, ge=1, le=24)]
-_JOB = lognormal(mean=346.0, cv=0.1)
+JOB = lognormal(mean=346.0, cv=0.1)
+START_JITTER_S = 1200.0
 LARGEST = 2.348543e108
 """What CloudWatch gets for ∞ (SageMaker developer guide, bias metrics)."""
 
@@ -157,8 +158,8 @@ class ModelMonitor:
         every_hours: Hours = 1,
         window_hours: Positive | None = None,
         delay_hours: NonNegative = 0.0,
-        start_jitter_s: Annotated[NonNegative, Field(le=3600)] = 1200.0,
-        job_s: Law = _JOB,
+        start_jitter_s: Annotated[NonNegative, Field(le=3600)] = START_JITTER_S,
+        job_s: Law = JOB,
         s_per_1000_rows: NonNegative = 1.0,
         instance_type: Text = "ml.m5.xlarge",
         alarms: Sequence[Alarm] = (),
@@ -301,6 +302,11 @@ class ModelMonitor:
             self.on_alarm(alarm)
 
     # --- what came of it ---
+
+    @property
+    def ringing(self) -> bool:
+        """Whether any of its alarms is on now."""
+        return any(self._ringing.values())
 
     @property
     def executions(self) -> pd.DataFrame:

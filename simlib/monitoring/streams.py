@@ -178,8 +178,11 @@ class Stream:
         groups = [np.random.default_rng([seed, 0xDA7A, k]).random((n, width)) for k, width in enumerate(self.draws)]
         return self.rows(times, groups)
 
-    def rows(self, times_s: np.ndarray, u: Sequence[np.ndarray]) -> pd.DataFrame:
-        """One row for each of *times_s* [s], from groups *u* of uniform numbers, each of shape (n, its draws)."""
+    def rows(self, times_s: np.ndarray, u: Sequence[np.ndarray], *, chance: bool = False) -> pd.DataFrame:
+        """One row for each of *times_s* [s], from groups *u* of uniform numbers, each of shape (n, its draws).
+
+        With *chance*, also a column of that name, which nobody in the story can see: how likely the positive label was.
+        """
         days, own = times_s / DAY_S, self.source.draws
         of_drift, of_truth, of_label = u[1:], u[0][:, own], u[0][:, own + 1 :]
         frame = self.source.people(days, u[0][:, :own], self._score if self.model is not None else None)
@@ -187,7 +190,10 @@ class Stream:
             if isinstance(drift, DataDrift) and drift.in_the_world:
                 frame = drift.applied(frame, days, of_drift[k], self._reference)
         if self.label is not None:
-            frame = frame.assign(**{self.label: self._truth(frame, days, of_truth)})
+            likely = self._chance(frame, days)
+            frame = frame.assign(**{self.label: (of_truth < likely).astype(int)})
+            if chance:
+                frame = frame.assign(chance=likely)
         for k, drift in enumerate(self.drifts):
             if isinstance(drift, DataDrift) and not drift.in_the_world:
                 frame = drift.applied(frame, days, of_drift[k], self._reference)
@@ -202,13 +208,14 @@ class Stream:
         frame.insert(0, "time_s", times_s)
         return frame.assign(label_s=known)
 
-    def _truth(self, frame: pd.DataFrame, days: np.ndarray, u: np.ndarray) -> np.ndarray:
+    def _chance(self, frame: pd.DataFrame, days: np.ndarray) -> np.ndarray:
+        """How likely a positive label is, as things are on that day."""
         concepts = [drift for drift in self.drifts if isinstance(drift, ConceptDrift)]
         turned = sum((drift.turned(days) for drift in concepts), np.zeros(len(days)))
         chance = self.source.chance(frame, days, turned)
         for drift in concepts:
             chance = drift.applied(chance, frame, days)
-        return (u < chance).astype(int)
+        return chance
 
     def _score(self, inputs: pd.DataFrame) -> np.ndarray:
         return scores(self.model, inputs)

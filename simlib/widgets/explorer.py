@@ -28,7 +28,6 @@ _NAMES = {
     "simlib.platforms.choice": ("NAMES",),
     "simlib.serving": ("limits",),
     "simlib.widgets": ("Answer", "shortly_told", "summarised", "value"),
-    "simlib.widgets.month": ("kept_runs",),
 }
 """What an answering function may use, and where it is found."""
 

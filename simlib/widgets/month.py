@@ -1,85 +1,73 @@
-"""Cockpit: a month of the last mile, by how often somebody looks, what orders a retraining, and who approves."""
+"""Cockpit: a month of the last mile under a policy, lived anew at every turn of a knob."""
 
-import functools
-import json
-from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from simlib import lastmile
-from simlib.plots.style import BLUE, SKY
+from simlib.plots.style import BLUE, GREEN, SKY
 from simlib.widgets.drawing import Axis, Panel
 from simlib.widgets.explorer import Answer, Explorer, Knob, summarised, value
 
-SEED, REPLICATIONS = 7, 3
-FIGURES = ("usd", "loss_usd", "unfair_days", "retrainings", "p99_s")
-HOURS, RETRAIN, APPROVAL = (6, 24), ("never", "calendar", "on_alarm"), ("person", "automatic")
 
-
-def policies() -> Iterator[lastmile.Policy]:
-    """What the knobs can ask for.  Who approves does not matter where nothing is ever retrained."""
-    for retrain in RETRAIN:
-        for approval in APPROVAL[: 1 if retrain == "never" else 2]:
-            for hours in HOURS:
-                yield lastmile.Policy(monitor_every_hours=hours, retrain=retrain, approval=approval)  # type: ignore[arg-type]
-
-
-def key(policy: lastmile.Policy) -> str:
-    """Under which name the runs of *policy* are kept."""
-    approval = "person" if policy.retrain == "never" else policy.approval
-    return f"{policy.monitor_every_hours} {policy.retrain} {approval}"
-
-
-@functools.cache
-def _kept() -> dict[str, list[dict[str, Any]]]:
-    """Runs of `lastmile.compute`, made beforehand by benchmarks/cockpit_runs.py: a month takes seconds to live."""
-    text = files("simlib.widgets").joinpath("cockpit_runs.json").read_text(encoding="utf-8")
-    found: dict[str, list[dict[str, Any]]] = json.loads(text)
-    return found
-
-
-def kept_runs(policy: lastmile.Policy) -> list[dict[str, Any]]:
-    """The figures of the three runs of *policy* in `lastmile.team()`, seed 7; `loss_usd_by_day` has 30 values.
-
-    `lastmile.compute(policy, lastmile.team(), seed=7, replication=k).figures` gives each anew.
-    """
-    return _kept()[key(policy)]
-
-
-def cockpit(monitor_every_hours: int, retrain: Any, approval: Any) -> Answer:
-    """Three months of the small team, lived beforehand by `lastmile.compute`: see `kept_runs`."""
-    runs = kept_runs(
-        lastmile.Policy(monitor_every_hours=monitor_every_hours, retrain=retrain, approval=approval),
-    )
+def cockpit(
+    monitor_every_hours: int, loss_margin: float, bias_threshold: float, retrain: Any, approval: str,
+    canary_percent: int, target: int,
+) -> Answer:  # fmt: skip
+    """The small team's month, three times, beside a team that forgets its model, with the same customers."""
+    people = {
+        "nobody": {"approval": "automatic"},
+        "mornings": {"approval_to_hour": 12.0},
+        "office hours": {},
+        "long days": {"approval_to_hour": 22.0},
+        "weekends too": {"approval_weekends": True},
+    }
+    policy = lastmile.Policy(
+        monitor_every_hours=monitor_every_hours, loss_margin=loss_margin / 100, bias_threshold=bias_threshold / 100,
+        retrain=retrain, canary_percent=float(canary_percent), target=float(target), **people[approval],  # type: ignore[arg-type]
+    )  # fmt: skip
+    forget = lastmile.Policy(monitor_every_hours=None, retrain="never")
+    world = lastmile.team()
+    months = [lastmile.glance(policy, world, seed=7, replication=k) for k in range(3)]
+    beside = [lastmile.glance(forget, world, seed=7, replication=k) for k in range(3)]
+    found = [month.figures for month in months]
+    first_bake_s = 60 * policy.bake_minutes
     numbers = summarised(
         {
-            "dollars a month": [run["usd"] for run in runs],
-            "dollars of wrong decisions a thousand requests": [1000 * run["loss_usd"] for run in runs],
-            "unfair days": [run["unfair_days"] for run in runs],
-            "retrainings": [run["retrainings"] for run in runs],
-            "p99 [s]": [run["p99_s"] for run in runs],
+            "dollars a month": [each["usd"] for each in found],
+            "dollars saved beside a team that forgets": [
+                none.figures["usd"] - each["usd"] for each, none in zip(found, beside, strict=True)
+            ],
+            "dollars of wrong decisions a thousand requests": [1000 * each["loss_usd"] for each in found],
+            "unfair days": [each["unfair_days"] for each in found],
+            "versions that served": [each["versions"] for each in found],
+            "p99 [s]": [each["p99_s"] for each in found],
+            "callers who meet a new version first": [world.mean_rate * first_bake_s * canary_percent / 100] * 3,
         }
     )
-    usd, unfair = value(numbers, "dollars a month"), value(numbers, "unfair days")
-    fair = "fair enough" if unfair <= 10 else "NOT FAIR: at most 10 allowed"
-    alone = ", and nobody said yes" if approval == "automatic" and value(numbers, "retrainings") > 0 else ""
-    finding = f"{usd:,.0f} dollars a month, {unfair:.3g} unfair days ({fair}){alone}"
-    return Answer(numbers, finding, 1000 * np.array([run["loss_usd_by_day"] for run in runs]))
+    saved = value(numbers, "dollars saved beside a team that forgets")
+    broken = list(dict.fromkeys(words for month in months for words in month.broken))
+    limits = f"BROKEN: {broken[0]}" if broken else "every limit kept"
+    finding = f"{value(numbers, 'dollars a month'):,.0f} dollars a month, {saved:,.0f} saved; {limits}"
+    return Answer(numbers, finding, months)
 
 
 def _draw(answer: Answer) -> Panel:
-    days = np.arange(answer.drawn.shape[1])
-    top = 1.15 * float(answer.drawn.max())
-    panel = Panel(Axis("day", 0, days[-1]), Axis("wrong decisions [dollars/1,000]", 0, top))
-    for run in answer.drawn:
+    curves = 1000 * np.array([month.loss_usd for month in answer.drawn])
+    days, mean = np.arange(curves.shape[1]) + 0.5, curves.mean(axis=0)
+    top = 1.15 * float(curves.max())
+    panel = Panel(Axis("day", 0, len(days)), Axis("wrong decisions [dollars/1,000]", 0, top))
+    panel.key({"mean of three months": BLUE, "a new version serves": GREEN})
+    for run in curves:
         panel.line(days, run, SKY, width=1)
-    panel.line(days, answer.drawn.mean(axis=0), BLUE, width=2.4)
+    panel.line(days, mean, BLUE, width=2.4)
     for day, words in ((6, "some customers stop paying"), (17, "the world turns")):
         panel.upright(day, dash="2 3")
         panel.label(words, day, 0.02 * top)
-    panel.label("mean of three", float(days[-6]), float(answer.drawn[:, -8:].max()), BLUE)
+    for month in answer.drawn:
+        for told in month.story:
+            if told.kind == "live" and told.day > 0:
+                panel.mark(told.day, float(np.interp(told.day, days, mean)), GREEN, diamond=True)
     return panel
 
 
@@ -88,10 +76,17 @@ COCKPIT = Explorer(
     "The cockpit: a month of the last mile",
     "The world turns on days 6 and 17. Who notices, who decides, and what does it cost?",
     (
-        Knob("monitor_every_hours", "somebody looks every [h]", HOURS, 6),
-        Knob("retrain", "train again", RETRAIN, "on_alarm"),
-        Knob("approval", "who approves", APPROVAL, "person"),
+        Knob("monitor_every_hours", "somebody looks every [h]", (6, 12, 24), 24),
+        Knob("loss_margin", "ring if decisions are dearer by [%]", (0, 5, 20, 40), 5),
+        Knob("bias_threshold", "ring if less fair by [points]", (0, 2, 5), 2),
+        Knob("retrain", "train again", ("never", "calendar", "on_alarm", "both"), "on_alarm"),
+        Knob(
+            "approval", "who approves",
+            ("nobody", "mornings", "office hours", "long days", "weekends too"), "office hours",
+        ),
+        Knob("canary_percent", "canary [% of the traffic]", (1, 5, 10, 25, 50), 10),
+        Knob("target", "requests a minute an instance", (50, 70, 100), 70),
     ),
     cockpit,
     _draw,
-)
+)  # fmt: skip
