@@ -74,8 +74,17 @@ def glance(
     if policy.on_alarm and "data" in policy.retrain_on:
         raise ParameterError("glance: retrain_on with 'data' is not possible here; lastmile.compute does that.")
     asked = team() if world is None else world
-    people = _customers(to_json(asked), policy.capture_percent, seed, replication)
-    month = _Month(policy, asked, people)
+    found = _lived(policy, to_json(asked), seed, replication)
+    return found._replace(figures=dict(found.figures), **{name: getattr(found, name).copy() for name in CURVES})
+
+
+CURVES = ("loss_usd", "gap", "version")
+
+
+@lru_cache(maxsize=256)
+def _lived(policy: Policy, world_json: str, seed: int, replication: int) -> Glance:
+    people = _customers(world_json, policy.capture_percent, seed, replication)
+    month = _Month(policy, people)
     month.live()
     return month.glance()
 
@@ -190,8 +199,9 @@ class _Look(NamedTuple):
 class _Month:
     """One team's month, while it is lived."""
 
-    def __init__(self, policy: Policy, world: World, people: Customers) -> None:
-        self.policy, self.world, self.people = policy, world, people
+    def __init__(self, policy: Policy, people: Customers) -> None:
+        self.policy, self.world, self.people = policy, people.world, people
+        world = people.world
         self.end_s = world.days * DAY_S
         self.sim = Simulation(people.seed, start=world.start, replication=people.replication)  # calendar and streams
         self.approval = working_hours(
