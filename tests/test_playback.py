@@ -4,6 +4,8 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import simlib as sl
@@ -69,6 +71,22 @@ def test_a_longer_run_takes_no_more_room(shown: Replay) -> None:
     assert len(longer.html()) < 60_000
     assert len(shown.html()) < 60_000
     assert longer.frames["answers"].sum() == month.summary()["completed"]
+
+
+def test_a_run_shorter_than_its_step_is_as_fast_as_it_was() -> None:
+    """Ten a second for six seconds."""
+    every = workload.from_trace(pd.DataFrame({"time": np.arange(60) / 10}), time="time")
+    brief = sl.simulate(ENDPOINT, every, hours=6 / 3600, seed=7, progress=False)
+    assert str(sl.replay(brief)).startswith("One step of 1 min: at most 10 requests/s, 2 instances, no errors")
+
+
+def test_containers_are_called_so() -> None:
+    endpoint = serving.Serverless(MODEL, max_concurrency=50)
+    month = sl.replay(sl.simulate(endpoint, workload.poisson(rate=0.01), days=30, seed=7, progress=False))
+    assert " steps of 3 h: at most " in str(month)
+    assert " containers, " in str(month)
+    assert "containers: at most" in month.html()
+    assert "instances" not in month.html().split("<script>")[0].split("</style>")[1]
 
 
 class _Page(HTMLParser):

@@ -41,30 +41,48 @@ class Replay:
     frames : DataFrame
         One row a step, by the time at its end [s]: requests, answers, errors (in the step), waiting and running
         (callers at its end; running is NaN where the run is folded, and waiting counts both), starting, serving,
-        draining (instances at its end; containers where there are no instances), usd (up to then: machines by their
-        time, everything else by answers; it ends at the bill).
+        draining (machines at its end), usd (up to then: machines by their time, everything else by answers; it ends
+        at the bill).
+    step_s : float
+        How long a step is; the last may be shorter.
+    machines : str
+        What works: "instances" or "containers".
     """
 
     frames: pd.DataFrame
     step_s: float
+    machines: str
 
     def html(self) -> str:
         """The page, complete in itself."""
         # "<" would end the script that holds the data; numbers and our own words have none
-        data = {"step_s": self.step_s, "time_s": list(self.frames.index), **_lists(self.frames)}
-        page = _part("player.html").replace("STRIP", strip(self.frames)).replace("WORDS", html.escape(str(self.words)))
+        data = {
+            "step_s": self.step_s,
+            "machines": self.machines,
+            "time_s": list(self.frames.index),
+            **_lists(self.frames),
+        }
+        page = (
+            _part("player.html")
+            .replace("STRIP", strip(self.frames, self.machines))
+            .replace("WORDS", html.escape(str(self.words)))
+        )
         return page.replace("DATA", json.dumps(data, separators=(",", ":"))).replace("SCRIPT", script())
 
     @property
     def words(self) -> Words:
         """The run in a sentence."""
-        frames = self.frames
-        fastest = frames["requests"].max() / self.step_s
+        frames, ends = self.frames, self.frames.index.to_numpy(dtype=float)
+        lengths = ends - np.concatenate([[max(0.0, ends[0] - self.step_s)], ends[:-1]])
+        fastest = (frames["requests"] / lengths).max()
         fewest, most = int(frames["serving"].min()), int(frames["serving"].max())
         machines = f"{most}" if fewest == most else f"{fewest} to {most}"
+        what = self.machines.removesuffix("s") if fewest == most == 1 else self.machines
+        step = f"{self.step_s / 60:g} min" if self.step_s < 7200 else f"{self.step_s / 3600:.3g} h"
+        steps = "One step" if len(frames) == 1 else f"{len(frames)} steps"
         errors = int(frames["errors"].sum())
         return Words(
-            f"{len(frames)} steps of {self.step_s / 60:g} min: at most {fastest:.3g} requests/s, {machines} instances, "
+            f"{steps} of {step}: at most {fastest:.3g} requests/s, {machines} {what}, "
             f"{f'{errors:,} errors' if errors else 'no errors'}, {frames['usd'].iloc[-1]:.4g} dollars."
         )
 
@@ -91,7 +109,8 @@ def replay(run: InstanceOf[Run]) -> Replay:
     running = _running(run, ends)
     frames["waiting"] = np.maximum(0, inside - np.nan_to_num(running)).astype(int)
     frames = frames.assign(running=running, **_instances(run, table, ends), usd=_usd(run, frames, ends))
-    return Replay(frames.set_index(pd.Index(ends, name="time_s")), step_s)
+    machines = "containers" if "Containers" in table else "instances"
+    return Replay(frames.set_index(pd.Index(ends, name="time_s")), step_s, machines)
 
 
 def _answers(run: Run, step_s: float, steps: int) -> np.ndarray:

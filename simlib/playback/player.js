@@ -39,7 +39,7 @@ function show(k) {
   byId("calls-head").textContent = `callers in this step${callsAPoint > 1 ? ` (a point: ${callsAPoint})` : ""}`;
   byId("queue-head").textContent =
     (busy === null ? "inside" : "waiting") + (waitsAPoint > 1 ? ` (a point: ${waitsAPoint})` : "");
-  byId("fleet-head").textContent = `instances${boxes > 1 ? ` (a box: ${boxes})` : ""}; dashed: starting, dotted: draining`;
+  byId("fleet-head").textContent = `${run.machines}${boxes > 1 ? ` (a box: ${boxes})` : ""}; dashed: starting, dotted: draining`;
   const told = {
     requests: figure(sum(run.requests, k)), answers: figure(sum(run.answers, k)), errors: figure(sum(run.errors, k)),
     waiting: figure(waits), starting, "in service": serving, draining, dollars: run.usd[k].toFixed(run.usd[last] < 10 ? 4 : 2)

@@ -6,14 +6,14 @@ import pandas as pd
 WIDTH, ROW = 860, 46
 
 
-def strip(frames: pd.DataFrame) -> str:
-    """Requests and errors, callers inside, instances, dollars: four rows over the same time."""
+def strip(frames: pd.DataFrame, machines: str) -> str:
+    """Requests and errors, callers inside, instances or containers, dollars: four rows over the same time."""
     inside = frames["waiting"] + frames["running"].fillna(0)
     there = frames["serving"] + frames["draining"]
     rows = (
         ("requests", frames["requests"], "flow", frames["errors"]),
         ("callers inside", inside, "queue", None),
-        ("instances", there, "fleet", None),
+        (machines, there, "fleet", None),
         ("dollars", frames["usd"], "money", None),
     )
     drawn = "".join(_row(k, *row) for k, row in enumerate(rows))

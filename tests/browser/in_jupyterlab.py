@@ -91,7 +91,8 @@ class Notebook:
         height = int(steps.evaluate("panel => panel.scrollHeight"))
         for number, top in enumerate(range(0, height, 850)):
             steps.evaluate(_SCROLL, top)
-            self.page.screenshot(path=Path(folder) / f"{Path(self.name).stem}-{label}-{number:02}.png")
+            name = f"{Path(self.name).stem}-{label}-{number:02}.jpg"
+            self.page.screenshot(path=Path(folder) / name, type="jpeg", quality=70)
 
 
 _OPEN = """async path => {

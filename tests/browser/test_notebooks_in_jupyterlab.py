@@ -80,7 +80,6 @@ def a_control_that_moves_by_keyboard(notebook: Notebook) -> None:
     changed = f"([cell, before]) => ![before, ''].includes(({_ANSWER})(cell))"
     notebook.page.wait_for_function(changed, arg=[element, before])
     assert cell.locator(_PICTURES).count() <= 1, "the new picture takes the old one's place"
-    notebook.picture("varied")
 
 
 def cells_that_ran_again_without_error_or_warning(notebook: Notebook) -> None:
