@@ -27,6 +27,11 @@ from simlib.parameters import Count, ParameterError, Positive, Text, Whole, chec
 FIGURES = ("mean_s", "error_rate")
 Looks = Annotated[Count, Field(le=10_000)]
 Batches = Annotated[Count, Field(ge=5)]
+FEWEST_A_BATCH = 10
+"""Answers a batch without which there is no look.  Assumption: with shorter ones the variance is a guess."""
+
+MOST_ALIKE = 0.9
+"""Neighbouring batches are taken to be no more alike than this."""
 
 
 def half_width(variance: "float | np.ndarray", effect: float, confidence: float) -> "float | np.ndarray":
@@ -57,7 +62,9 @@ def during(
     """An A/B test as whoever looked at it every so often saw it: one row a look, from the beginning to the end.
 
     At each look the requests that had been answered by then are compared.  The variance is that of batch means, as in
-    `abtest.difference`; with few batches it is itself an estimate, which `cost_of_peeking` leaves out.
+    `abtest.difference`, and larger where neighbouring batches are alike: a look comes early, when batches are short and
+    answers behind one queue still go together.  An error rate has at least the variance of independent errors, with
+    one error more than was seen, so that a handful of rare errors decides nothing.
 
     Parameters
     ----------
@@ -72,7 +79,7 @@ def during(
     every_s : float
         Between two looks [s].
     batches : int
-        Batches of each variant.  Looks at less than twice as many answers of a variant are left out.
+        Batches of each variant.  Looks at less than ten answers a batch are left out.
 
     Returns
     -------
@@ -99,20 +106,43 @@ def during(
     rows = {}
     for look in np.arange(begin + every_s, end + 1e-9, every_s):
         sizes = [int(np.searchsorted(t, look, side="right")) for t in times]
-        if min(sizes) < 2 * batches:
+        if min(sizes) < FEWEST_A_BATCH * batches:
             continue
-        parts = [abtest.Parts.of(v[:n], batches) for v, n in zip(values, sizes, strict=True)]
-        found = float(values[1][: sizes[1]].mean() - values[0][: sizes[0]].mean())
-        variance = sum(part.variance_of_mean for part in parts)
+        seen = [v[:n] for v, n in zip(values, sizes, strict=True)]
+        found = float(seen[1].mean() - seen[0].mean())
+        variance = variance_of_difference(*seen, batches=batches, shares=figure == "error_rate")
         naive = float(stdtrit(2 * batches - 2, (1 + confidence) / 2)) * math.sqrt(variance)
         wide = float(half_width(variance, effect, confidence)) if variance > 0 else 0.0
         rows[float(look)] = (*sizes, found, found - naive, found + naive, found - wide, found + wide)
     if not rows:
-        raise ParameterError(f"during: no look has {2 * batches} answers of both variants; let the run be longer.")
+        fewest = FEWEST_A_BATCH * batches
+        raise ParameterError(f"during: no look has {fewest} answers of both variants; let the run be longer.")
     columns = ["requests_a", "requests_b", "difference", "naive_low", "naive_high", "low", "high"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("time_s")
     decided = ((table["low"] > 0) | (table["high"] < 0)).cummax()
     return table.astype({"requests_a": int, "requests_b": int}).assign(decided=decided)
+
+
+def variance_of_difference(a: np.ndarray, b: np.ndarray, *, batches: int = 30, shares: bool = False) -> float:
+    """Of the difference of two means, of answers in their order, shape (n,) each; *shares*: they are 0 or 1."""
+    variance = sum(_variance_of_mean(each, batches) for each in (a, b))
+    return max(variance, _of_rare(a, b)) if shares else variance
+
+
+def _variance_of_mean(values: np.ndarray, batches: int) -> float:
+    """Of the mean of values in their order: by batch means, as if these were autoregressive of order one.
+
+    Then the variance is that of independent batches times (1 + r) / (1 - r), r the correlation of neighbours.
+    """
+    parts = abtest.Parts.of(values, batches)
+    alike = min(max(parts.lag1, 0.0), MOST_ALIKE)
+    return parts.variance_of_mean * (1 + alike) / (1 - alike)
+
+
+def _of_rare(a: np.ndarray, b: np.ndarray) -> float:
+    """The variance of the difference of two shares of independent errors that are equally likely on both sides."""
+    share = (a.sum() + b.sum() + 1) / (len(a) + len(b) + 1)
+    return float(share * (1 - min(share, 1.0)) * (1 / len(a) + 1 / len(b)))
 
 
 @checked
