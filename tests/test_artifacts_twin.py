@@ -40,9 +40,15 @@ def _log(arrivals: np.ndarray, service: np.ndarray, workers: int = 1) -> pd.Data
     return pd.DataFrame(rows, columns=["arrival_s", "start_s", "finish_s", "queue_s", "service_s", "status", "code"])
 
 
-def _measured(seed: int, *, rate: float, n: int, factor: float = 1.0, workers: int = 1) -> pd.DataFrame:
+def _measured(
+    seed: int, *, rate: float, n: int, factor: float = 1.0, workers: int = 1, alike: float = 0.0
+) -> pd.DataFrame:
+    """A run; with *alike*, five requests one after another share a factor of that standard deviation and mean 1."""
     rng = np.random.default_rng(seed)
-    return _log(rng.exponential(1 / rate, n).cumsum(), factor * rng.gamma(4, 0.02 / 4, n), workers)
+    service = factor * rng.gamma(4, 0.02 / 4, n)
+    if alike:
+        service *= rng.gamma(alike**-2, alike**2, n // 5 + 1).repeat(5)[:n]
+    return _log(rng.exponential(1 / rate, n).cumsum(), service, workers)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -97,7 +103,7 @@ def test_a_forecast_from_several_runs_takes_how_much_they_move_from_them() -> No
         factors = np.random.default_rng([7, seed]).lognormal(0.0, 0.04, 5)
         loads = (0.3, 0.45, 0.6, 0.45, (0.3, 0.45, 0.6)[seed % 3])
         *before, (run, load) = [
-            (_measured(5 * seed + k, rate=load / 0.02, n=400, factor=factor * (1.1 - load / 3)), load)
+            (_measured(5 * seed + k, rate=load / 0.02, n=400, factor=factor * (1.1 - load / 3), alike=0.3), load)
             for k, (load, factor) in enumerate(zip(loads, factors, strict=True))
         ]
         logs = [log for log, _ in before]
@@ -109,6 +115,19 @@ def test_a_forecast_from_several_runs_takes_how_much_they_move_from_them() -> No
     assert np.median(widths) < 2
     for each in hits.values():
         assert binomtest(each, 60, 0.9).pvalue > 0.001
+
+
+def test_service_times_that_hang_together_make_longer_waits() -> None:
+    """100 runs of a server whose slow moments last five requests, and the forecast from one long log of it."""
+    options: Any = {"rate": 30, "n": 2000, "alike": 0.7}
+    runs = [_measured(seed, **options) for seed in range(100)]
+    latency = [(run["finish_s"] - run["arrival_s"]).mean() for run in runs]
+    log = _measured(999, rate=30, n=20_000, alike=0.7)
+    found = artifacts.forecast(log, rate=30, requests=2000, moves_by=0.0, replications=200).figures.loc["mean_s"]
+    shuffled = log.assign(service_s=np.random.default_rng(1).permutation(log["service_s"]), finish_s=1e9)
+    alone = artifacts.forecast(shuffled, rate=30, requests=2000, moves_by=0.0, replications=200).figures.loc["mean_s"]
+    assert alone["middle"] < 0.85 * found["middle"]
+    assert found["middle"] == pytest.approx(np.median(latency), rel=0.1)
 
 
 def test_three_runs_that_differ_make_a_forecast_less_sure_than_three_alike() -> None:

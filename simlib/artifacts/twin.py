@@ -25,12 +25,14 @@ from pydantic import Field, SkipValidation
 from simlib import serving, workload
 from simlib.artifacts.logs import completed
 from simlib.intervals import Confidence, Interval, interval
-from simlib.model import ModelProfile, empirical, per_unit
+from simlib.model import ModelProfile, per_unit
 from simlib.parameters import Count, ParameterError, Positive, Whole, as_row, checked, shortly
 from simlib.simulation import simulate
 
 FIGURES = ("mean_s", "p50_s", "p95_s")
 BLOCKS = 10
+MOST_AT_ONCE, LONGEST_S = 500_000, 1e7  # requests and seconds of one simulation, of forecasts
+STRETCH = 20  # requests; the service times of a forest hang together over some five, measured
 NEVER_S = 1e9
 MOVES_BY = 0.1  # see `forecast`
 
@@ -87,7 +89,9 @@ def replay(
 
 def _through_the_lane(requests: pd.DataFrame, workers: int) -> np.ndarray:
     """Latencies [s] of requests with arrival_s and service_s at the simulator's station."""
-    frame = requests[["arrival_s", "service_s"]].sort_values("arrival_s", ignore_index=True)
+    if not len(requests):
+        return np.zeros(0)
+    frame = requests[["arrival_s", "service_s"]].sort_values("arrival_s", kind="stable", ignore_index=True)
     frame["arrival_s"] -= frame["arrival_s"].iloc[0]
     calls = workload.from_trace(frame, time="arrival_s", work=["service_s"], name="measured")
     model = ModelProfile("measured", service=per_unit(base_s=0.0, s_per_unit={"service_s": 1.0}))
@@ -244,11 +248,18 @@ def forecast(
     spread, factors = _factors(services, moves_by, replications)
     rng = np.random.default_rng(seed)
     outside = _outside(overhead, replications, rng)
-    rows = []
-    for number, factor in enumerate(rng.permutation(factors)):
-        like = services[number % len(services)]  # the shape moves from run to run, too
-        latencies = _one(like * (factor * center / like.mean()), rate, requests, workers, seed, number)
-        rows.append(figures(latencies + rng.choice(outside[number], size=len(latencies))))
+    calls, rows = workload.poisson(rate), []
+    at_once = max(1, int(min(MOST_AT_ONCE, LONGEST_S * rate) / requests))
+    numbered = list(enumerate(rng.permutation(factors)))
+    for first in range(0, replications, at_once):
+        batch, runs = numbered[first : first + at_once], []
+        for number, factor in batch:
+            like = services[number % len(services)]  # the shape moves from run to run, too
+            arrivals = calls.arrivals(0.0, requests / rate, rng)
+            service = _as_they_followed(like * (factor * center / like.mean()), len(arrivals), rng)
+            runs.append(pd.DataFrame({"arrival_s": arrivals, "service_s": service}))
+        for (number, _), latencies in zip(batch, _one_after_another(runs, workers), strict=True):
+            rows.append(figures(latencies + _as_they_followed(outside[number], len(latencies), rng)))
     tails = [(1 - confidence) / 2, 0.5, (1 + confidence) / 2]
     table = pd.DataFrame(rows).quantile(tails).T
     table.columns = pd.Index(["low", "middle", "high"])
@@ -304,12 +315,24 @@ def _own_doubt(services: list[np.ndarray]) -> float:
     return float(np.sqrt(means.var(axis=1, ddof=1).mean() / means.size) / means.mean())
 
 
-def _one(service: np.ndarray, rate: float, requests: int, workers: int, seed: int, number: int) -> np.ndarray:
-    """The latencies [s] of one simulated run of the station."""
-    station = _station(ModelProfile("calibrated", service=empirical(service)), workers)
-    hours = requests / rate / 3600
-    run = simulate(station, workload.poisson(rate), hours=hours, seed=seed, replication=number, progress=False)
-    return np.asarray(run.latencies())
+def _one_after_another(runs: list[pd.DataFrame], workers: int) -> list[np.ndarray]:
+    """The latencies [s] of each run; all are one simulation, in which each finds the station empty."""
+    begin, moved_on = 0.0, []
+    for run in runs:
+        moved_on.append(run.assign(arrival_s=run["arrival_s"] + begin))
+        begin += run["arrival_s"].max() + run["service_s"].sum() + 1.0 if len(run) else 0.0
+    latencies = _through_the_lane(pd.concat(moved_on), workers)
+    return np.split(latencies, np.cumsum([len(run) for run in runs])[:-1])
+
+
+def _as_they_followed(measured: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """*n* durations in stretches of those measured one after another, for a slow one is seldom alone.
+
+    The circular block bootstrap (Politis and Romano, 1992).  Drawn one by one, durations that hang together would make
+    waits too short, and runs too much alike.
+    """
+    starts = rng.integers(len(measured), size=-(-n // STRETCH))
+    return measured[(starts[:, None] + np.arange(STRETCH)).ravel()[:n] % len(measured)]
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
