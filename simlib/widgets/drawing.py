@@ -42,8 +42,8 @@ class Axis:
         ends = np.array([self.low, self.high])
         found = np.asarray(values, dtype=float)
         if self.log:
-            with np.errstate(divide="ignore"):  # zero lies infinitely far down
-                ends, found = np.log10(ends), np.maximum(np.log10(found), ends[0] - 9)
+            # an interval may reach below zero, which lies infinitely far down
+            ends, found = np.log10(ends), np.log10(np.maximum(found, 1e-9 * self.low))
         share: np.ndarray = (found - ends[0]) / (ends[1] - ends[0])
         return share
 
