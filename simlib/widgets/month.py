@@ -77,7 +77,7 @@ COCKPIT = Explorer(
     "The world turns on days 6 and 17. Who notices, who decides, and what does it cost?",
     (
         Knob("monitor_every_hours", "somebody looks every [h]", (6, 12, 24), 24),
-        Knob("loss_margin", "ring if decisions are dearer by [%]", (0, 5, 20, 40), 5),
+        Knob("loss_margin", "ring if dearer by [%]", (0, 5, 20, 40), 5),
         Knob("bias_threshold", "ring if less fair by [points]", (0, 2, 5), 2),
         Knob("retrain", "train again", ("never", "calendar", "on_alarm", "both"), "on_alarm"),
         Knob(
@@ -85,7 +85,7 @@ COCKPIT = Explorer(
             ("nobody", "mornings", "office hours", "long days", "weekends too"), "office hours",
         ),
         Knob("canary_percent", "canary [% of the traffic]", (1, 5, 10, 25, 50), 10),
-        Knob("target", "requests a minute an instance", (50, 70, 100), 70),
+        Knob("target", "target [calls/min]", (50, 70, 100), 70),
     ),
     cockpit,
     _draw,
