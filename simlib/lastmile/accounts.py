@@ -49,21 +49,21 @@ def count(
     days: int, time_s: np.ndarray, label: np.ndarray, chance: np.ndarray, declined: np.ndarray, theirs: np.ndarray,
     world: World,
 ) -> Decisions:  # fmt: skip
-    """The sums of so many *days* over decisions, in order of *time_s*; *theirs* says who belongs to the disadvantaged
-    group.  All of shape (n,)."""
-    edges = np.searchsorted(time_s, np.arange(days + 1) * DAY_S)
+    """The sums of so many *days* over decisions; *theirs* says who belongs to the disadvantaged group.  All of shape
+    (n,)."""
+    day = (time_s // DAY_S).astype(np.intp)
+    day_and_group = 2 * day + ~theirs
     cost = expected_cost(chance, declined, world)
 
     def summed(values: np.ndarray) -> np.ndarray:
-        so_far = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
-        return np.diff(so_far[edges])
+        return np.bincount(day, values, minlength=days)[:days]
 
     def by_group(values: np.ndarray) -> np.ndarray:
-        return np.stack([summed(values * theirs), summed(values * ~theirs)], axis=1)
+        return np.bincount(day_and_group, values, minlength=2 * days)[: 2 * days].reshape(days, 2)
 
     good = 1 - chance
     return Decisions(
-        np.diff(edges).astype(float), summed(label == declined), summed(cost), summed(cost**2),
+        summed(np.ones(len(day))), summed(label == declined), summed(cost), summed(cost**2),
         by_group(good), by_group(good * declined), by_group(good**2), by_group(good**2 * declined),
     )  # fmt: skip
 

@@ -346,7 +346,9 @@ class _Month:
             return ready_s
         test, train = known[tests(len(known))], known[~tests(len(known))]
         weights = fitted(self.people.inputs[train], self.people.label[train], self.people.numbers)
-        declined = self.people.inputs @ weights[:-1] + weights[-1] >= logit(self.world.threshold)
+        # not @: the threads of a linear algebra library take longer to start than so small a sum
+        score = np.einsum("ij,j->i", self.people.inputs, weights[:-1]) + weights[-1]
+        declined = score >= logit(self.world.threshold)
         live = self._live(tested_s)
         new = self._version(self.number + 1, declined, test)
         if not self._good_enough(new, live, test):

@@ -90,3 +90,16 @@ def browser() -> Iterator["playwright.BrowserContext"]:
 def desk(browser: "playwright.BrowserContext", lab: str) -> Desk:
     """JupyterLab in the browser: loaded once, one notebook lies open on it at a time."""
     return Desk(browser.new_page(), lab)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What each notebook took, published with every run of CI: `docs/classroom.md` says what it may."""
+    reports = [each for found in terminalreporter.stats.values() for each in found]
+    rows = [each.user_properties for each in reports if isinstance(each, pytest.TestReport) and each.when == "call"]
+    took = sorted((row for each in rows for key, row in each if key == "notebook"), key=lambda row: str(row["name"]))
+    if took:
+        terminalreporter.section("notebooks in JupyterLab: until all cells had run, and their kernel's memory then")
+    for row in {str(each["name"]): each for each in took}.values():
+        terminalreporter.write_line(
+            f"{row['name']:42} {row['run_s']:6.1f} s {row['cpu_s']:6.1f} CPU s {row['rss_mb']:5.0f} MB"
+        )

@@ -81,6 +81,10 @@ class Notebook:
         """Wait until the outputs say *words* so many times; a cell that runs again is empty for a moment."""
         self.page.wait_for_function(_SAID, arg=[words, times], polling=_LOOK_EVERY_MS)
 
+    def kernel_takes(self) -> dict[str, float]:
+        """What its kernel has taken so far: CPU seconds, and memory now [MB]."""
+        return {name: float(value) for name, value in self.page.evaluate(_IN_THE_KERNEL, _TAKES).items()}
+
     def picture(self, label: str) -> None:
         """A long picture of the whole notebook, where SIMLIB_SCREENSHOTS asks for it."""
         folder = os.environ.get("SIMLIB_SCREENSHOTS")
@@ -103,6 +107,18 @@ _OPEN = """async path => {
     await opened.context.ready
     await opened.sessionContext.ready
     await opened.sessionContext.session.kernel.info
+}"""
+
+_TAKES = {
+    "cpu_s": "__import__('time').process_time()",
+    "rss_mb": "__import__('psutil').Process().memory_info().rss / 2**20",
+}
+
+_IN_THE_KERNEL = """async expressions => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+    const {content} = await kernel.requestExecute({code: "", silent: true, user_expressions: expressions}).done
+    return Object.fromEntries(
+        Object.entries(content.user_expressions).map(([name, found]) => [name, found.data["text/plain"]]))
 }"""
 
 _ALL_RAN = """() => document.querySelector('[data-mime-type="application/vnd.jupyter.error"]') ||

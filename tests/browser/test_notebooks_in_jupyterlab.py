@@ -3,6 +3,8 @@
 Each is opened and run once, and everything is tried on that one run; all that is wrong is listed.
 """
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_learner_gets_through(desk: Desk, name: str, subtests: pytest.Subtests) -> None:
+def test_a_learner_gets_through(
+    desk: Desk, name: str, subtests: pytest.Subtests, record_property: Callable[[str, object], None]
+) -> None:
     notebook = desk.open(name)
+    began = time.monotonic()
     notebook.run_all()
+    record_property("notebook", {"name": name, "run_s": time.monotonic() - began, **notebook.kernel_takes()})
     notebook.picture("run")
     for must in WHAT_A_LEARNER_MUST_MEET:
         with subtests.test(must.__name__):
