@@ -433,7 +433,7 @@ def test_names_at_the_ends_of_lines_stay_apart_and_inside() -> None:
 def test_a_notebook_shows_a_picture_once_and_forgets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import matplotlib.pyplot as plt
 
-    mpl.use("module://matplotlib_inline.backend_inline")
+    monkeypatch.setattr(mpl, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
     shown: list[dict[str, Any]] = []
     monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
     plots.tail(np.arange(1, 101) / 100)
