@@ -76,7 +76,7 @@ COCKPIT = Explorer(
     "The cockpit: a month of the last mile",
     "The world turns on days 6 and 17. Who notices, who decides, and what does it cost?",
     (
-        Knob("monitor_every_hours", "somebody looks every [h]", (6, 12, 24), 24),
+        Knob("monitor_every_hours", "somebody looks every [h]", (24, 12, 6), 24),
         Knob("loss_margin", "ring if dearer by [%]", (0, 5, 20, 40), 5),
         Knob("bias_threshold", "ring if less fair by [points]", (0, 2, 5), 2),
         Knob("retrain", "train again", ("never", "calendar", "on_alarm", "both"), "on_alarm"),
