@@ -11,6 +11,7 @@ length of a job, and there is no registry that somebody could ask later.  The da
 cannot order a retraining here.
 """
 
+import gc
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ from simlib.lastmile.world import OFFICE_HOURS_A_WEEK, World, team
 from simlib.monitoring.monitor import JOB, START_JITTER_S
 from simlib.monitoring.streams import DAY_S
 from simlib.parameters import ParameterError, Whole, checked, from_json, to_json
+from simlib.serving.station import hand_back
 from simlib.simulation import Simulation
 
 HOUR_S = 3600.0
@@ -125,13 +127,17 @@ def _customers(world_json: str, percent: float, seed: int, replication: int) -> 
     outcome = loop.outcome()
     rows = pd.concat(parts, ignore_index=True)
     inputs, numbers = _matrix(rows[list(loop.sample.inputs)])
-    return Customers(
+    customers = Customers(
         world, seed, replication, loop.endpoint.workload.name, rows["inference_s"].to_numpy(),
         rows["label_s"].to_numpy(), rows[loop.sample.label].to_numpy(), rows["chance"].to_numpy(),
         rows[world.facet].to_numpy() == world.disadvantaged, inputs, numbers,
         loop.sim.rng("quick", "luck").random(len(rows)), outcome.timeline["answered"].to_numpy(dtype=float),
         rows["score"].to_numpy(), loss(first_version(thinned).tested_on, world),
     )  # fmt: skip
+    del loop, outcome, rows, parts
+    gc.collect()  # whatever runs on a clock holds on to itself in circles
+    hand_back()  # a month of frames is five times what is kept of it
+    return customers
 
 
 def _world(text: str) -> World:

@@ -150,7 +150,7 @@ class Station:
         """
         del self.lane
         if self.rows > _MANY:
-            _hand_back()
+            hand_back()
 
     def _load(self) -> None:
         while self._taken == len(self._block.arrivals):
@@ -465,7 +465,7 @@ class Station:
             request["place"] = to[request["variant"]].get(int(request["place"]), NOBODY)
 
 
-def _hand_back() -> None:
+def hand_back() -> None:
     """Freed memory goes back to the system, where the C library (glibc) would keep it for later."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:
