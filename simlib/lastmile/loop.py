@@ -37,6 +37,7 @@ from simlib.monitoring import Alarm, Baseline, DataDrift, ModelMonitor, Rules
 from simlib.monitoring.streams import DAY_S, Stream
 from simlib.parameters import Whole, checked, shortly
 from simlib.record import ARRIVED
+from simlib.serving.station import hand_back
 from simlib.simulation import Simulation
 
 F = TypeVar("F")
@@ -85,6 +86,7 @@ def run(
     """
     outcome = lived(policy, world, faults, seed, replication).outcome()
     gc.collect()  # a loop refers to itself all over: its rows would stay until Python looks for such rings
+    hand_back()
     return outcome
 
 
